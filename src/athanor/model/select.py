@@ -1,0 +1,98 @@
+"""What a query asks of the data below it, and what it gets: the border between the engine and storage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from athanor.model.arrays import F64, I64, U8
+from athanor.model.budget import Budget
+from athanor.model.matchers import Matcher
+from athanor.model.tables import LabelTable, Samples
+
+
+@dataclass(frozen=True, slots=True)
+class SelectHints:
+    """Hints that storage may use or ignore; the answer is the same (sheet: select hints of the originals).
+
+    func: nearest enclosing function or aggregation, "" for none; range_ms: the selector's window, 0 for an instant one;
+    step_ms: 0 for an instant query; grouping: labels of the enclosing aggregation with `by` (True) or `without`.
+    """
+
+    step_ms: int = 0
+    range_ms: int = 0
+    func: str = ""
+    grouping: tuple[str, ...] = ()
+    by: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """One selector to be read: samples of all matching series with first_ms <= t <= last_ms."""
+
+    matchers: tuple[Matcher, ...]
+    first_ms: int
+    last_ms: int
+    hints: SelectHints = field(default_factory=SelectHints)
+
+
+class Workspace:
+    """Reusable arrays of one worker thread: fresh large arrays cost page faults. Grows to what its tiles need."""
+
+    def __init__(self) -> None:
+        self._i64: dict[str, I64] = {}
+        self._f64: dict[str, F64] = {}
+        self._u8: dict[str, U8] = {}
+
+    def i64(self, name: str, n: int) -> I64:
+        array = self._i64.get(name)
+        if array is None or array.size < n:
+            array = self._i64[name] = np.empty(max(n, 1 << 10), np.int64)
+        return array[:n]
+
+    def f64(self, name: str, n: int) -> F64:
+        array = self._f64.get(name)
+        if array is None or array.size < n:
+            array = self._f64[name] = np.empty(max(n, 1 << 10), np.float64)
+        return array[:n]
+
+    def u8(self, name: str, n: int) -> U8:
+        array = self._u8.get(name)
+        if array is None or array.size < n:
+            array = self._u8[name] = np.empty(max(n, 1 << 10), np.uint8)
+        return array[:n]
+
+
+class Tile(Protocol):
+    """Complete series, still encoded; about a million samples. Tiles of a selection come in label order."""
+
+    @property
+    def labels(self) -> LabelTable: ...
+
+    @property
+    def n_samples_bound(self) -> int:
+        """At most this many samples; known before decoding."""
+        ...
+
+    def samples(self, workspace: Workspace) -> Samples:
+        """Decode and deduplicate; called once, in a worker thread; the arrays belong to the workspace."""
+        ...
+
+
+class Storage(Protocol):
+    """Where the engine reads. Warnings go to `on_warning`; a broken selection raises."""
+
+    def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[Tile]: ...
+
+
+class QueryContext(Protocol):
+    """What a running query carries: cancellation and the collection of warnings."""
+
+    def check(self) -> None:
+        """Raises Cancelled or a timeout when the query must stop; called between kernel calls."""
+        ...
+
+    def warn(self, text: str) -> None: ...
