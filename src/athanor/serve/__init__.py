@@ -1,0 +1,1 @@
+"""Processes: command line, configuration, logging, metrics, HTTP and gRPC servers, probes."""
