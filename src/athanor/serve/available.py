@@ -29,8 +29,8 @@ BUILT_IN = frozenset({HELP, HELP_LONG, VERSION})
 
 @cache
 def working_flags(command: str) -> frozenset[str]:
-    """Names of the flags that do what they say; empty for a command that does not work yet."""
-    config = CONFIGS.get(command)
+    """Names of the flags that do what they say; empty for a command that does not work yet. "" is no command."""
+    config = CONFIGS.get(command) if command else GlobalConfig
     return frozenset() if config is None else flag_names(config) | BUILT_IN
 
 
@@ -41,7 +41,7 @@ def flag_works(command: str, flag: Flag) -> bool:
 
 def require_available(parsed: Parsed) -> None:
     """Raise NotAvailableError for the command, or for the first flag given whose behaviour is not there."""
-    if parsed.command not in CONFIGS:
+    if parsed.command and parsed.command not in CONFIGS:
         raise NotAvailableError(parsed.command)
     table = load_table()
     for name, flag in parsed.given.items():

@@ -49,7 +49,9 @@ class QueryConfig(ServerConfig):
     def __post_init__(self) -> None:
         for address in self.strict_endpoints:
             if "+" in address:
+                # compat: these errors come outermost first
                 raise OperatorError(
+                    "unable to load config initially\nunable to validate endpoints\n"
                     f"{address} is a dynamically specified endpoint i.e. it uses SD and that is not permitted "
                     "under strict mode."
                 )

@@ -226,7 +226,7 @@ def evaluate(words: Words, table: Table) -> Parsed:
         except ValueTextError as err:
             raise FlagValueError(command, str(err)) from err
         typed.setdefault(flag.name, []).append(value)
-    if table.commands[command].children:
+    if command and table.commands[command].children:
         raise FlagValueError(command, f"must select a subcommand of '{command}'")
     flags = table.flags_of(command, legacy=True)
     missing = [f"'--{flag.name}'" for flag in flags if flag.required and flag.name not in typed]

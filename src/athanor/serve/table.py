@@ -87,6 +87,8 @@ class Table:
     commands: dict[str, Command]
     legacy_commands: dict[str, str] = field(default_factory=dict)
     """Old command words -> modern command."""
+    version: str = ""
+    """The release of the original that the table describes."""
 
     def lineage(self, command: str) -> list[Command]:
         """The global group, the parents and the command itself; their flags are known once it was read."""
@@ -167,4 +169,5 @@ def load_table() -> Table:
         children=tuple(n for n in names if " " not in n),
         legacy_flags=tuple(legacy.get(GLOBAL, ())),
     )
-    return Table(commands, {item["command"]: item["modern_equivalent"] for item in raw["legacy_commands"]})
+    old_words = {item["command"]: item["modern_equivalent"] for item in raw["legacy_commands"]}
+    return Table(commands, old_words, raw["thanos_version"])
