@@ -1,0 +1,1 @@
+"""The StoreAPI: wire messages, frames of series, client, endpoint set, fan-out, server."""
