@@ -1,8 +1,8 @@
 """Protobuf classes of every message that Athanor sends or receives, built from ``schema`` at import.
 
-``thanos.SeriesRequest``, ``info.InfoResponse``, ``hints.QueryStats``, ``prometheus.ReadRequest``, ``write_v2.Request``. The
-descriptors are in protobuf's default pool, so gRPC reflection finds them. Write with ``encode``: it adds the empty messages
-and the zero times that the reference encoder always writes; decoding does not depend on them.
+``thanos.SeriesRequest``, ``info.InfoResponse``, ``hints.QueryStats``, ``prometheus.ReadRequest``, ``write_v2.Request``.
+The descriptors are in protobuf's default pool, so gRPC reflection finds them. Write with ``encode``: it adds the empty
+messages and the zero times that the reference encoder always writes; decoding does not depend on them.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class _PackageBuilder:
     def _enum(self, line: str) -> None:
         name, _, values = line.partition(" = ")
         owner, _, short = name.rpartition(".")
-        enum = (self._messages[owner] if owner else self.file).enum_type.add(name=short)  # type: ignore[attr-defined]
+        enum = (self._messages[owner] if owner else self.file).enum_type.add(name=short)
         for number, value in enumerate(values.split()):
             enum.value.add(name=value, number=number)
 

@@ -49,7 +49,9 @@ def test_an_empty_label_set_of_a_tsdb_is_written():
 
 
 def test_hints_carry_the_type_url_of_the_reference():
-    packed = messages.pack_hints(hints.SeriesResponseHints(queried_blocks=[hints.Block(id="00000000010000000000000000")]))
+    packed = messages.pack_hints(
+        hints.SeriesResponseHints(queried_blocks=[hints.Block(id="00000000010000000000000000")])
+    )
     assert encode(thanos.SeriesResponse(hints=packed)).hex() == CASES[4]["hex"]
 
 
@@ -61,5 +63,5 @@ def test_the_metadata_map_holds_entries_whose_only_field_is_number_two():
 
 
 def test_broken_bytes_are_a_data_error_that_names_the_place():
-    with pytest.raises(DataError, match="request of 1.2.3.4: 1 bytes are not a thanos.SeriesRequest"):
+    with pytest.raises(DataError, match=r"request of 1.2.3.4: 1 bytes are not a thanos.SeriesRequest"):
         decode(thanos.SeriesRequest, b"\x0a", "request of 1.2.3.4")
