@@ -1,0 +1,1 @@
+"""The store gateway: blocks of a bucket served on the StoreAPI."""
