@@ -1,10 +1,10 @@
 """The wire schema of Thanos' gRPC services and of Prometheus' remote protocols, as a compact table.
 
 One line for each message: ``Name: field number type, ...``. Types: a protobuf scalar, a message or enum of the same
-package or, with dots, of another one; ``*T`` repeated, ``!T`` a message that is written even when it is empty, ``!time``
-a time stamp that is Go's zero time when it was never set, ``map:T`` a map from string, ``T|name`` a member of the oneof
-``name``. ``Name = A B C`` is an enum counting from 0; ``service Name: Method Request Response`` ends in ``*`` where the
-answer streams.
+package or, with dots, of another one; ``*T`` repeated, ``!T`` a message that is written even when it is empty,
+``!time`` a time stamp that is Go's zero time when it was never set, ``map:T`` a map from string, ``T|name`` a member
+of the oneof ``name``. ``Name = A B C`` is an enum counting from 0; ``service Name: Method Request Response`` ends in
+``*`` where the answer streams.
 
 Source of the numbers: thanos pkg/**/*.proto, prometheus prompb/*.proto; the presence rules are those of gogoproto's
 non-nullable fields. Enum constants that would collide inside one package carry the enum's name as prefix; constants are
@@ -49,7 +49,8 @@ TimeSeries: labels_refs 1 *uint32, samples 2 *Sample, histograms 3 *Histogram, e
 Sample: value 1 double, timestamp 2 int64, start_timestamp 3 int64
 Exemplar: labels_refs 1 *uint32, value 2 double, timestamp 3 int64
 Metadata: type 1 Metadata.MetricType, help_ref 3 uint32, unit_ref 4 uint32
-Metadata.MetricType = METRIC_TYPE_UNSPECIFIED METRIC_TYPE_COUNTER METRIC_TYPE_GAUGE METRIC_TYPE_HISTOGRAM METRIC_TYPE_GAUGEHISTOGRAM METRIC_TYPE_SUMMARY METRIC_TYPE_INFO METRIC_TYPE_STATESET
+Metadata.MetricType = METRIC_TYPE_UNSPECIFIED METRIC_TYPE_COUNTER METRIC_TYPE_GAUGE METRIC_TYPE_HISTOGRAM \
+METRIC_TYPE_GAUGEHISTOGRAM METRIC_TYPE_SUMMARY METRIC_TYPE_INFO METRIC_TYPE_STATESET
 Histogram: count_int 1 uint64|count, count_float 2 double|count, sum 3 double, schema 4 sint32, zero_threshold 5 \
 double, zero_count_int 6 uint64|zero_count, zero_count_float 7 double|zero_count, negative_spans 8 *BucketSpan, \
 negative_deltas 9 *sint64, negative_counts 10 *double, positive_spans 11 *BucketSpan, positive_deltas 12 *sint64, \
