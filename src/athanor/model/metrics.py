@@ -1,7 +1,7 @@
 """Metric instruments: counters, gauges, histograms and the registry that a process passes to its parts.
 
-There is no global registry. An update is one addition on a slot of the instrument: CPython switches threads only at calls
-and backward jumps, none of which lie between the read and the write, so updates need no lock and lose nothing.
+There is no global registry. An update is one addition on a slot of the instrument: CPython switches threads only at
+calls and backward jumps, none of which lie between the read and the write, so updates need no lock and lose nothing.
 
     registry = Registry()
     done = registry.counter("thanos_x_total", "What was done.")

@@ -1,7 +1,7 @@
 """Which commands and flags work in this version.
 
-A flag works when a field of its role's configuration names it (see ``config``). Any other flag of the original is known,
-parsed and checked, and then refused unless it is given its default value, so that nothing is accepted silently.
+A flag works when a field of its role's configuration names it (see ``config``). Any other flag of the original is
+known, parsed and checked, and then refused unless it is given its default value, so that nothing is accepted silently.
 """
 
 from __future__ import annotations

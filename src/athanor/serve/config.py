@@ -1,8 +1,8 @@
 """Typed configuration: how a frozen dataclass takes its fields from the command line.
 
-Each role has one frozen dataclass (``config_query``, ``config_store``, ``config_sidecar``). A field names the flag that
-fills it; a flag with a field works, a flag without one is refused unless it is given its default (``available``). So the
-dataclasses are the one list of what works.
+Each role has one frozen dataclass (``config_query``, ``config_store``, ``config_sidecar``). A field names the flag
+that fills it; a flag with a field works, a flag without one is refused unless it is given its default (``available``).
+So the dataclasses are the one list of what works.
 
     class QueryConfig(RoleConfig):
         timeout_ms: int = flag("query.timeout", milliseconds)
@@ -31,7 +31,7 @@ _ENVIRONMENT_REFERENCE = re.compile(r"\$\(([a-zA-Z_0-9]+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a field comes from: a flag, its pair with ``-file``, or several spellings of one variable (last one wins)."""
+    """Where a field comes from: a flag, its pair with ``-file``, several spellings of one variable (last one wins)."""
 
     flag: str
     convert: Callable[[Any], Any]

@@ -1,5 +1,6 @@
 """Configuration of ``athanor sidecar``: one field for each flag that works."""
 
+# ruff: noqa: RUF009 (flag() returns a dataclass field)
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """grpc.health.v1 over the probes: only the empty service name exists.
 
-    HealthCheckRequest{1: string service}   HealthCheckResponse{1: enum status}   HealthListResponse{1: map statuses}
+HealthCheckRequest{1: string service}   HealthCheckResponse{1: enum status}   HealthListResponse{1: map statuses}
 """
 
 from __future__ import annotations

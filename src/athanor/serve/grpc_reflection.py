@@ -1,8 +1,8 @@
 """gRPC server reflection: lists the services, describes the health service, knows no other symbol (as Thanos).
 
-    request:  1 host  3 file_by_filename  4 file_containing_symbol  5 file_containing_extension  6 extension numbers
-              7 list_services
-    response: 1 valid_host  2 original_request  4 files{1: bytes}  6 services{1: {1: name}}  7 error{1: code, 2: text}
+request:  1 host  3 file_by_filename  4 file_containing_symbol  5 file_containing_extension  6 extension numbers
+          7 list_services
+response: 1 valid_host  2 original_request  4 files{1: bytes}  6 services{1: {1: name}}  7 error{1: code, 2: text}
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def _method(name: str, request: str, response: str, *, streams: bool = False) ->
 def health_file() -> bytes:
     """The FileDescriptorProto of grpc/health/v1/health.proto."""
     values = b"".join(
-        bytes_field(2, bytes_field(1, name.encode()) + (int_field(2, i) or b"\x10\x00")) for i, name in enumerate(_STATUSES)
+        bytes_field(2, bytes_field(1, name.encode()) + (int_field(2, i) or b"\x10\x00"))
+        for i, name in enumerate(_STATUSES)
     )
     status = bytes_field(1, b"ServingStatus") + values
     response = "HealthCheckResponse"

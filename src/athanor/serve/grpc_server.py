@@ -147,7 +147,9 @@ class GrpcServer:
         def serve(request: bytes, context: Any) -> Iterator[bytes]:
             with _Counted(metrics) as counted:
                 if method.limited and not self._limited.acquire(blocking=False):
-                    refused = StatusError("RESOURCE_EXHAUSTED", f"{MAX_LIMITED_CALLS} calls are being served, try again")
+                    refused = StatusError(
+                        "RESOURCE_EXHAUSTED", f"{MAX_LIMITED_CALLS} calls are being served, try again"
+                    )
                     self._abort(context, refused, counted)
                 frames: Iterator[bytes] = iter(())
                 try:

@@ -4,8 +4,9 @@
     http.route("/api/v1/query", query_handler, methods=("GET", "POST"), name="query", api=True)
     runtime.group.add("http", http.start, http.stop)
 
-A handler is an ordinary function of a ``HttpCall`` and a ``CancelToken``. When the client leaves, the token is cancelled
-at once; the worker thread ends when the handler next looks. Probes and /metrics never wait for a worker of the handlers.
+A handler is an ordinary function of a ``HttpCall`` and a ``CancelToken``. When the client leaves, the token is
+cancelled at once; the worker thread ends when the handler next looks. Probes and /metrics never wait for a worker of
+the handlers.
 """
 
 from __future__ import annotations

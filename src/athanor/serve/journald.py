@@ -1,6 +1,7 @@
 """Log lines for systemd's journal: its native protocol, one datagram for each event.
 
-A field is ``NAME=value\\n``; a value with a line break is ``NAME\\n``, its length as 8 bytes little-endian, value, ``\\n``.
+A field is ``NAME=value\\n``; one with a line break in its value is ``NAME\\n``, the length as 8 bytes little-endian,
+the value, ``\\n``.
 """
 
 from __future__ import annotations

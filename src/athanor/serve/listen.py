@@ -31,9 +31,7 @@ def listen_tcp(text: str) -> socket.socket:
     try:
         if host in ("", "::"):
             if socket.has_dualstack_ipv6():
-                return socket.create_server(
-                    ("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
-                )
+                return socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
             return socket.create_server(("0.0.0.0", port), backlog=BACKLOG)
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]

@@ -2,8 +2,8 @@
 
 What a role gets. ``athanor.serve.run_<role>.run(config, runtime)`` sets the role up: it opens what it needs, adds its
 parts to ``runtime.group`` in starting order and returns. Nothing of a role runs before that; ``main`` then starts the
-group and waits. An error while setting up is logged with "preparing <role> command failed", one that ends the group with
-"<role> command failed"; both exit with 1. Example:
+group and waits. An error while setting up is logged with "preparing <role> command failed", one that ends the group
+with "<role> command failed"; both exit with 1. Example:
 
     def run(config: StoreConfig, runtime: Runtime) -> None:
         http = HttpServer(runtime, address=config.http_address, grace_ms=config.http_grace_period_ms, n_threads=8)

@@ -1,8 +1,9 @@
 """One process: a group of long-running parts that start in order, stop in reverse and fail together with a reason.
 
-A role adds its parts while it is set up, then ``ProcessGroup.run`` starts them one after the other and waits. The first
-part that ends (or fails, or the first SIGTERM or SIGINT) ends the group: ``stopping`` is cancelled, every started part is
-stopped in reverse order, each stop blocking until it is done. SIGHUP runs the reload callbacks and never ends a process.
+A role adds its parts while it is set up, then ``ProcessGroup.run`` starts them one after the other and waits. The
+first part that ends (or fails, or the first SIGTERM or SIGINT) ends the group: ``stopping`` is cancelled, every started
+part is stopped in reverse order, each stop blocking until it is done. SIGHUP runs the reload callbacks and never ends a
+process.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ def _one(name: str, kind: str, help: str, value: float) -> Family:
 def _started_at_s() -> float:
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        boot_s = next(float(line.split()[1]) for line in Path("/proc/stat").open() if line.startswith("btime "))
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime "))
+        boot_s = float(boot.split()[1])
         return boot_s + int(fields[19]) / _TICKS_PER_S
     except (OSError, StopIteration):
         return time.time()
