@@ -1,0 +1,1 @@
+"""PromQL: text -> tree -> plan -> arrays."""
