@@ -12,10 +12,11 @@ the handlers.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeVar
 
 import uvloop
@@ -72,6 +73,7 @@ class HttpServer:
         self._routes.api_roots.append(api_root)
         self._workers = ThreadPoolExecutor(n_threads, thread_name_prefix="http")
         self._own_workers = ThreadPoolExecutor(2, thread_name_prefix="http-own")
+        self._gzip_workers = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="gzip")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._runner: web.AppRunner | None = None
@@ -131,6 +133,7 @@ class HttpServer:
             self._loop.close()
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._own_workers.shutdown(wait=False, cancel_futures=True)
+        self._gzip_workers.shutdown(wait=False, cancel_futures=True)
         text = "internal server is shutdown gracefully" if self._grace_s else "internal server is shutdown"
         self._log.info(text, err=why)
         self._runtime.probes.not_healthy(why)
@@ -161,11 +164,14 @@ class HttpServer:
             headers = {"Content-Type": TEXT, "X-Content-Type-Options": "nosniff"}
             return web.Response(status=503, body=b"NOT OK\n", headers=headers)
         if path == "/metrics":
-            gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
-            body = await self._in_thread(self._own_workers, lambda: Body(self._metrics_page(), gzip=gzip))
+            gzip = self._gzip(request)
+            body = await self._in_thread(self._own_workers, lambda: Body(self._metrics_page(), gzip))
             encoding = {"Content-Encoding": "gzip"} if body.compressed else {}
             return web.Response(body=body.whole, headers={"Content-Type": CONTENT_TYPE, **encoding})
         return None
+
+    def _gzip(self, request: web.Request) -> Executor | None:
+        return self._gzip_workers if accepts_gzip(request.headers.get("Accept-Encoding", "")) else None
 
     def _metrics_page(self) -> HttpReply:
         return HttpReply(200, exposition(self._runtime.registry), CONTENT_TYPE)
@@ -205,7 +211,7 @@ class HttpServer:
                 request.remote or "",
                 match.values,
             )
-            gzip = route.api and accepts_gzip(request.headers.get("Accept-Encoding", ""))
+            gzip = self._gzip(request) if route.api else None
             reply, body = await self._in_thread(self._workers, lambda: self._handle(route, call, token, gzip))
             status = reply.status
             response, n_sent = await self._send(request, route, reply, body)
@@ -219,12 +225,14 @@ class HttpServer:
                 seconds = time.perf_counter() - started_at
                 self._metrics.done(route.name, request.method, tenant, status, seconds, n_received, n_sent)
 
-    def _handle(self, route: Route, call: HttpCall, token: CancelToken, gzip: bool) -> tuple[HttpReply, Body]:
+    def _handle(
+        self, route: Route, call: HttpCall, token: CancelToken, gzip: Executor | None
+    ) -> tuple[HttpReply, Body]:
         """In a worker thread: the handler, then the beginning of the body."""
         try:
             token.check()
             reply = route.handler(call, token)
-            body = Body(reply, gzip=gzip)
+            body = Body(reply, gzip)
             if token.cancelled:
                 body.close()
             return reply, body
@@ -233,7 +241,7 @@ class HttpServer:
         except Exception as err:
             self._log.error("handler failed", path=call.path, err=f"{type(err).__name__}: {err}")
             reply = HttpReply(500, b"Internal Server Error\n", TEXT)
-        return reply, Body(reply, gzip=False)
+        return reply, Body(reply, None)
 
     async def _send(
         self, request: web.Request, route: Route, reply: HttpReply, body: Body
