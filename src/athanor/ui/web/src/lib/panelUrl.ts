@@ -24,6 +24,7 @@ export interface PanelState {
   stepS: number | null;
   view: View;
   y: YAxis;
+  /** Hashes of the hidden series; with a leading `-` those that alone are shown (isolating one of thousands stays short). */
   hide: readonly string[];
   sort: string;
   /** Keys of this panel that we do not know, without the `gN.` prefix. */
@@ -167,7 +168,7 @@ function readPanel(number: number, pairs: readonly Pair[], nowMs: number, notes:
         if (value === '0') panel.y = 'zero';
         break;
       case 'hide':
-        panel.hide = value.split(',').filter((hash) => /^[0-9a-f]{8}$/.test(hash));
+        panel.hide = value.split(',').filter((hash) => /^-?[0-9a-f]{8}$/.test(hash));
         break;
       case 'sort':
         panel.sort = value;
