@@ -105,6 +105,8 @@ class ServerConfig(GlobalConfig):
 
     http_address: str = flag("http-address")
     http_grace_period_ms: int = flag("http-grace-period", milliseconds)
+    http_config_file: str = flag("http.config")
+    """File with TLS, users and headers of the HTTP server; "" for none."""
     grpc_address: str = flag("grpc-address")
     grpc_grace_period_ms: int = flag("grpc-grace-period", milliseconds)
     grpc_max_connection_age_ms: int = flag("grpc-server-max-connection-age", milliseconds)

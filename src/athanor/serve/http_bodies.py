@@ -73,7 +73,10 @@ class Body:
     __slots__ = ("_lock", "compressed", "pieces", "whole")
 
     def __init__(self, reply: HttpReply, gzip_workers: Executor | None) -> None:
-        """gzip_workers: None leaves the body plain. Runs in a worker thread: a whole body is compressed here, a body of pieces yields its first one here."""
+        """gzip_workers: None leaves the body plain.
+
+        Runs in a worker thread: a whole body is compressed here, a body of pieces yields its first ones here.
+        """
         self._lock = threading.Lock()  # a client may leave while another thread makes the next piece
         self.compressed = False
         self.pieces: Iterator[bytes] | None = None

@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import uvloop
 from aiohttp import web
 
 from athanor.model.cancel import Cancelled, CancelToken
-from athanor.model.errors import OperatorError
+from athanor.model.errors import AthanorError, OperatorError
+from athanor.model.log import Logger
 from athanor.serve.http_bodies import Body, accepts_gzip
 from athanor.serve.http_metrics import HttpMetrics
 from athanor.serve.http_routes import Match, Route, Routes
@@ -31,6 +32,9 @@ from athanor.serve.http_types import TEXT, Handler, HttpCall, HttpReply
 from athanor.serve.listen import listen_tcp, shown_address
 from athanor.serve.metrics import CONTENT_TYPE, exposition
 from athanor.serve.process import Reason, Runtime, short_reason
+
+if TYPE_CHECKING:
+    from athanor.serve.http_guard import HttpGuard
 
 T = TypeVar("T")
 
@@ -60,8 +64,12 @@ class HttpServer:
         default_tenant: str = "",
         api_root: str = "/api/v1",
         instrumented: bool = True,
+        config_file: str = "",
     ) -> None:
-        """instrumented: whether the role has http_* metrics; tenant_header: "" leaves the tenant label out."""
+        """config_file: the file of ``--http.config``, "" for none.
+
+        instrumented: whether the role has http_* metrics; tenant_header: "" leaves the tenant label out.
+        """
         self._runtime = runtime
         self._log = runtime.log.bind(service="http/server", component=runtime.component)
         self._address = address
@@ -69,6 +77,8 @@ class HttpServer:
         self._cors = CORS_HEADERS if cors else ()
         self._tenant_header, self._default_tenant = tenant_header, default_tenant
         self._metrics = HttpMetrics(runtime.registry, tenants=bool(tenant_header)) if instrumented else None
+        self._config_file = config_file
+        self._guard: HttpGuard | None = None
         self._routes = Routes()
         self._routes.api_roots.append(api_root)
         self._workers = ThreadPoolExecutor(n_threads, thread_name_prefix="http")
@@ -98,10 +108,13 @@ class HttpServer:
         """Listen; returns once requests are taken."""
         self._runtime.probes.healthy()
         self._log.info("listening for requests and metrics", address=self._address)
+        if self._config_file:
+            self._guard = _make_guard(self._config_file, self._log)
         try:
             sock = listen_tcp(self._address)
         except OperatorError as err:
             raise OperatorError("serve HTTP and metrics") from err
+        ssl_context = self._guard.ssl_context() if self._guard is not None else None
         self.address = shown_address(sock)
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="http-loop", daemon=True)
@@ -110,16 +123,19 @@ class HttpServer:
         async def serve() -> None:
             # handler_cancellation: without it a client that leaves would not be noticed until the answer is written
             app = web.Application(client_max_size=MAX_BODY_BYTES)
+            app.on_response_prepare.append(self._add_guard_headers)
             app.router.add_route("*", "/{tail:.*}", self._answer)
             self._runner = web.AppRunner(
                 app, handler_cancellation=True, access_log=None, shutdown_timeout=self._grace_s, keepalive_timeout=300
             )
             await self._runner.setup()
-            await web.SockSite(self._runner, sock, backlog=1024).start()
+            await web.SockSite(self._runner, sock, backlog=1024, ssl_context=ssl_context).start()
 
         asyncio.run_coroutine_threadsafe(serve(), self._loop).result()
         self._log.info("Listening on", address=self.address)
-        self._log.info("TLS is disabled.", http2=False, address=self.address)
+        self._log.info(
+            "TLS is disabled." if ssl_context is None else "TLS is enabled.", http2=False, address=self.address
+        )
 
     def stop(self, reason: Reason = None) -> None:
         """Close the listener, wait for active requests up to the grace period, then cut them."""
@@ -141,6 +157,20 @@ class HttpServer:
     # -- one request
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        guard = self._guard
+        if guard is None:
+            return await self._answer_admitted(request)
+        refusal = await self._in_thread(self._own_workers, lambda: guard.refuse(request.headers))
+        if guard.tls and not guard.client_is_allowed(request.get_extra_info("peercert")):
+            # differs: the name is looked at here, not in the handshake; the client sees a connection that is cut
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the client's certificate carries none of the allowed names")
+        if refusal is not None:
+            return self._response(request, refusal)
+        return await self._answer_admitted(request)
+
+    async def _answer_admitted(self, request: web.Request) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
         own = await self._own_answer(path, request)
         if own is not None:
@@ -169,6 +199,10 @@ class HttpServer:
             encoding = {"Content-Encoding": "gzip"} if body.compressed else {}
             return web.Response(body=body.whole, headers={"Content-Type": CONTENT_TYPE, **encoding})
         return None
+
+    async def _add_guard_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        if self._guard is not None:
+            response.headers.update(self._guard.headers())
 
     def _gzip(self, request: web.Request) -> Executor | None:
         return self._gzip_workers if accepts_gzip(request.headers.get("Accept-Encoding", "")) else None
@@ -268,6 +302,15 @@ class HttpServer:
             self._workers.submit(body.close)
             raise
         return response, n_sent
+
+
+def _make_guard(path: str, log: Logger) -> HttpGuard:
+    from athanor.serve.http_guard import HttpGuard  # most servers run without one
+
+    try:
+        return HttpGuard(path, log)
+    except AthanorError as err:
+        raise OperatorError("server could not be started") from err
 
 
 def _clean(path: str) -> str:
