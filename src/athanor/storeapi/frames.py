@@ -1,17 +1,17 @@
 """Frames of series: ``SeriesResponse`` bytes to columns without copying chunk data, and columns to bytes.
 
-Reading keeps the frame alive: the chunk table's arena *is* the frame. Writing closes a frame at ``batch_size`` series or at
-512 KiB of chunk data, whichever comes first. Layout of the bytes: see ``wire_kernels``.
+Reading keeps the frame alive: the chunk table's arena *is* the frame. Writing closes a frame at ``batch_size`` series
+or at 512 KiB of chunk data, whichever comes first. Layout of the bytes: see ``wire_kernels``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from athanor.model.arrays import I32, I64, U8, as_bytes
+from athanor.model.arrays import U8, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable
 from athanor.storeapi import messages
@@ -115,9 +115,9 @@ def _scan(data: U8, joined: bool, keep_empty: bool, where: str) -> SeriesFrame:
 def read_series_frame(buffer: bytes, *, where: str = "series frame", keep_empty: bool = False) -> Frame:
     """One ``SeriesResponse``: series (single or batched), a warning, or hints.
 
-    The chunk table's arena is ``buffer`` itself. An empty response is a frame without series. Chunks that carry times but no
-    data (raw asked of a downsampled block) are left out; ``keep_empty`` keeps them as rows of encoding 0, for a proxy.
-    Raises DataError with the byte position where the bytes break the format.
+    The chunk table's arena is ``buffer`` itself. An empty response is a frame without series. Chunks that carry times
+    but no data (raw asked of a downsampled block) are left out; ``keep_empty`` keeps them as rows of encoding 0, for a
+    proxy. Raises DataError with the byte position where the bytes break the format.
     """
     if buffer[:1] in (b"\x12", b"\x1a"):
         return _other_frame(buffer, where)
@@ -155,8 +155,8 @@ def write_series_frames(
     """``SeriesResponse`` messages with these series, in order.
 
     batch_size 0 or 1: one ``series`` message for each response; n: ``batch`` messages of at most n series and at most
-    ``frame_bytes`` of chunk data; a bigger single series goes through whole. The hash field is what the table holds: see
-    ``athanor.storeapi.hashes`` to fill it. Rows of encoding 0 become chunks that carry only their times.
+    ``frame_bytes`` of chunk data; a bigger single series goes through whole. The hash field is what the table holds
+    (see ``hashes.fill_hashes``). Rows of encoding 0 become chunks that carry only their times.
     """
     n = len(labels)
     offsets = np.ascontiguousarray(labels.offsets)
@@ -183,39 +183,3 @@ def write_series_frames(
             raise AssertionError(f"BUG: a frame of {size} bytes was written with {written}")
         yield out.tobytes()
         first = end
-
-
-def take_rows(labels: LabelTable, chunks: ChunkTable, first: int, end: int) -> tuple[LabelTable, ChunkTable]:
-    """The series [first, end) as views; only the chunk rows' owners are new."""
-    low, high = np.searchsorted(chunks.series, (first, end)).tolist()
-    cut = ChunkTable(
-        chunks.series[low:high] - np.int32(first) if first else chunks.series[low:high],
-        chunks.first_ms[low:high], chunks.last_ms[low:high], chunks.encoding[low:high], chunks.aggregate[low:high],
-        chunks.hash[low:high], chunks.at[low:high], chunks.size[low:high], chunks.arena,
-    )  # fmt: skip
-    return LabelTable(labels.arena, labels.offsets[first : end + 1]), cut
-
-
-def take_chunks(chunks: ChunkTable, rows: I64, series: I32) -> ChunkTable:
-    """These chunk rows in this order, given new owners."""
-    return ChunkTable(
-        series, chunks.first_ms[rows], chunks.last_ms[rows], chunks.encoding[rows], chunks.aggregate[rows],
-        chunks.hash[rows], chunks.at[rows], chunks.size[rows], chunks.arena,
-    )  # fmt: skip
-
-
-def gather(chunks: ChunkTable, arenas: Sequence[U8], source: I32) -> ChunkTable:
-    """A table of one arena from spans in several: ``at`` of row i is a position in ``arenas[source[i]]``.
-
-    One copy of the chunk data; raises DataError where a span does not lie inside its arena.
-    """
-    ends = np.cumsum(chunks.size)
-    target = ends - chunks.size
-    out = np.empty(int(ends[-1]) if ends.size else 0, np.uint8)
-    for which, arena in enumerate(arenas):
-        wrong = kernels.gather_spans(arena, which, source, chunks.at, chunks.size, target, out)
-        if wrong >= 0:
-            raise DataError(
-                f"chunk row {wrong}: {chunks.size[wrong]} bytes at {chunks.at[wrong]} run past {arena.size} bytes read"
-            )
-    return replace(chunks, at=target, arena=out)

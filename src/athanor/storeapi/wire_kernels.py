@@ -1,10 +1,12 @@
 """Loops over the bytes of ``SeriesResponse`` messages: scan frames into columns, write columns into frames.
 
-Layout (protobuf; sheet of the StoreAPI): SeriesResponse {1 Series, 4 SeriesBatch {1 Series}*}; Series {1 Label*, 2 AggrChunk*};
-Label {1 name, 2 value}; AggrChunk {1 min_time, 2 max_time, 3 raw, 4 count, 5 sum, 6 min, 7 max, 8 counter: Chunk}; Chunk
-{1 type, 2 data, 3 hash}. Responses that were received one by one are scanned together when they are joined end to end.
+Layout (protobuf; sheet of the StoreAPI): SeriesResponse {1 Series, 4 SeriesBatch {1 Series}*}; Series {1 Label*, 2
+AggrChunk*}; Label {1 name, 2 value}; AggrChunk {1 min_time, 2 max_time, 3 raw, 4 count, 5 sum, 6 min, 7 max, 8
+counter: Chunk}; Chunk {1 type, 2 data, 3 hash}. Responses that were received one by one are scanned together when
+they are joined end to end.
 
-The scanner trusts nothing: every length is checked against the message that holds it, before anything is read or written.
+The scanner trusts nothing: every length is checked against the message that holds it, before anything is read or
+written.
 """
 
 from __future__ import annotations
@@ -103,7 +105,8 @@ def _short_span(data, at, end):
 
 @inline
 def _canonical_label(data, at, end, last_name_at, last_name_size):
-    """Whether ``[at, end)`` is 0x0A len name 0x12 len value, value not empty, name after the last one; and its name's span."""
+    """Whether ``[at, end)`` is 0x0A len name 0x12 len value, value not empty, name after the last one; and its name's
+    span."""
     if at >= end or data[at] != 0x0A:
         return False, np.int64(0), np.int64(0)
     name_at, name_end = _short_span(data, at + 1, end)
@@ -371,12 +374,12 @@ def scan_frame(
 ):  # fmt: skip
     """Columns of all series in one response, or in several that were joined.
 
-    joined = 0: the bytes are one response, which holds one result. rewrite = 0: label sets must be canonical, else the status is REWRITE. rewrite = 1: any label sets; spans: int64[4 n],
-    order, scratch: int64[n] with room for the labels of one series (n = data.size // 2 suffices), labels: room for
-    data.size * 3 bytes. keep_empty = 1: an AggrChunk without sub-chunks becomes a row of encoding 0.
-    labels: uint8[*], at least data.size; offsets: int64[*]; chunk columns as in ChunkTable. Returns status, position,
-    number of series, of chunk rows, of label bytes; nothing is written beyond the arrays, and where they do not suffice
-    the status is GROW and the numbers say what is needed.
+    joined = 0: the bytes are one response, which holds one result. rewrite = 0: label sets must be canonical, else
+    the status is REWRITE. rewrite = 1: any label sets; spans: int64[4 n], order, scratch: int64[n] with room for the
+    labels of one series (n = data.size // 2 suffices), labels: room for data.size * 3 bytes. keep_empty = 1: an
+    AggrChunk without sub-chunks becomes a row of encoding 0. labels: uint8[*], at least data.size; offsets: int64[*];
+    chunk columns as in ChunkTable. Returns status, position, number of series, of chunk rows, of label bytes; nothing
+    is written beyond the arrays, and where they do not suffice the status is GROW and the numbers say what is needed.
     """
     end = data.size
     at = np.int64(0)
@@ -515,7 +518,8 @@ def size_series(
 def cut_frames(body, data_bytes, batch_size, limit_bytes, frame_end, frame_bytes):
     """Where frames end (row after) and how many bytes each takes: at batch_size series or limit_bytes of chunk data.
 
-    batch_size 1 means one ``series`` message for each response. Returns the number of frames; both arrays have room for n.
+    batch_size 1 means one ``series`` message for each response. Returns the number of frames; both arrays have room
+    for n.
     """
     frames = 0
     i = 0
@@ -605,7 +609,8 @@ def first_outside(at, size, n_bytes):
 
 @kernel(i64(RU8, i64, RI32, RI64, RI64, RI64, U8))
 def gather_spans(arena, which, source, at, size, target, out):
-    """Copy the spans whose source is ``which`` from its arena to their targets. Returns a row that does not fit, or -1."""
+    """Copy the spans whose source is ``which`` from its arena to their targets. Returns a row that does not fit, or
+    -1."""
     for i in range(at.size):
         if source[i] != which:
             continue

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import struct
+
 import numpy as np
+import xxhash
 
 from athanor.model.tables import ChunkTable, label_table
 from athanor.storeapi.messages import encode, thanos
@@ -72,3 +76,108 @@ def tables(series):
     kinds = (np.int32, np.int64, np.int64, np.uint8, np.uint8, np.uint64, np.int64, np.int64)
     arrays = [np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)]
     return label_table([labels for labels, _ in series]), ChunkTable(*arrays, np.frombuffer(bytes(arena), np.uint8))
+
+
+class _Bits:
+    def __init__(self):
+        self.bits = []
+
+    def put(self, value, n):
+        self.bits += [(value >> (n - 1 - i)) & 1 for i in range(n)]
+
+    def bytes(self):
+        padded = self.bits + [0] * (-len(self.bits) % 8)
+        return bytes(int("".join(map(str, padded[i : i + 8])), 2) for i in range(0, len(padded), 8))
+
+
+def _varint(value):
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def xor_chunk(samples):
+    """A float chunk of (time, value) pairs, small enough for the short forms (prometheus tsdb/chunkenc)."""
+    out = struct.pack(">H", len(samples))
+    bits = _Bits()
+    leading = trailing = delta = last_bits = 0
+    window = False
+    for i, (t, v) in enumerate(samples):
+        raw = struct.unpack(">Q", struct.pack(">d", v))[0]
+        if i == 0:
+            out += _varint((t << 1) ^ (t >> 63)) + struct.pack(">d", v)
+        else:
+            new_delta = t - samples[i - 1][0]
+            if i == 1:
+                for byte in _varint(new_delta):
+                    bits.put(byte, 8)
+            else:
+                dod = new_delta - delta
+                if dod == 0:
+                    bits.put(0, 1)
+                else:
+                    bits.put(0b10, 2)
+                    bits.put(dod & 0x3FFF, 14)
+            delta = new_delta
+            x = raw ^ last_bits
+            if x == 0:
+                bits.put(0, 1)
+            else:
+                bits.put(1, 1)
+                lead, trail = min(31, 64 - x.bit_length()), (x & -x).bit_length() - 1
+                if window and lead >= leading and trail >= trailing:
+                    bits.put(0, 1)
+                else:
+                    leading, trailing, window = lead, trail, True
+                    bits.put(1, 1)
+                    bits.put(lead, 5)
+                    bits.put((64 - lead - trail) & 63, 6)
+                bits.put(x >> trailing, 64 - leading - trailing)
+        last_bits = raw
+    return out + (bits.bytes() if len(samples) > 1 else b"\0")
+
+
+def golden_chunk(samples):
+    """(first, last, {"raw": ...}) of a golden list of [time, value]."""
+    data = xor_chunk(samples)
+    return samples[0][0], samples[-1][0], {"raw": (0, data, xxhash.xxh64_intdigest(data))}
+
+
+def golden_frames(items):
+    """Single-series messages of golden items {"labels": pairs, "chunks": [samples]}."""
+    return [
+        single_frame(series_message([tuple(p) for p in item["labels"]], [golden_chunk(c) for c in item["chunks"]]))
+        for item in items
+    ]
+
+
+KEY_ORDER = (0, 1, 4, 3, 2, 5)
+
+
+def merged(series):
+    """Sheet of the StoreAPI, 4.6, on [(label pairs, aggregate chunks as {aggregate: row})] in stream order.
+
+    A row is what rows_of yields. Python's sort is stable, so equal label sets keep the order of their streams.
+    """
+    out = []
+    ordered = sorted(series, key=lambda s: [(n.encode(), v.encode()) for n, v in s[0]])
+    for labels, group in itertools.groupby(ordered, key=lambda s: s[0]):
+        seen, kept = set(), []
+        for _, chunks in group:
+            for chunk in chunks:
+                new = next((chunk[a][5] for a in KEY_ORDER if a in chunk and chunk[a][5] not in seen), None)
+                if new is not None:
+                    seen.add(new)
+                    kept.append(chunk)
+
+        def key(chunk):
+            row = next(iter(chunk.values()))
+            kinds = [
+                (0, chunk[a][3], [255 - b for b in chunk[a][4]] + [256]) if a in chunk else (1, 0, []) for a in range(6)
+            ]
+            return row[0], row[1], kinds
+
+        out.append((labels, [row for chunk in sorted(kept, key=key) for row in chunk.values()]))
+    return out
