@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -36,12 +35,27 @@ ROLES = {
     "sidecar": "athanor.serve.run_sidecar",
 }
 REDACTED = frozenset({"objstore.config", "objstore.config-file"})
-EXIT_OK, EXIT_FAILED, EXIT_VALUE = 0, 1, 2
+EXIT_OK, EXIT_FAILED, EXIT_VALUE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The entry point; argv includes the program's name. Returns the exit code."""
-    argv = list(sys.argv if argv is None else argv)
+    """The entry point; argv includes the program's name, None means this process's own. Returns the exit code.
+
+    With its own arguments the process ends here, without waiting for threads that outlived their grace period.
+    """
+    if argv is not None:
+        return run_command(list(argv))
+    try:
+        code = run_command(sys.argv)
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run_command(argv: list[str]) -> int:
+    """One command line to its exit code."""
     program = os.path.basename(argv[0])
     table = load_table()
     try:
@@ -129,24 +143,11 @@ def _run(program: str, argv: Sequence[str], parsed: Parsed, table: Table) -> int
 
 def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: type[GlobalConfig], log: Logger) -> int:
     from athanor.model.errors import AthanorError, OperatorError
-    from athanor.model.metrics import Registry
     from athanor.serve.config import build
-    from athanor.serve.probes import Probes
-    from athanor.serve.process import ProcessGroup, Runtime
-    from athanor.serve.process_metrics import register_process_metrics
+    from athanor.serve.process import make_runtime
 
-    registry = Registry()
-    register_process_metrics(registry)
-    runtime = Runtime(
-        component=parsed.command,
-        log=log,
-        registry=registry,
-        probes=Probes(parsed.command, log, registry),
-        group=ProcessGroup(log),
-        flags=parsed.values,
-        shown_flags=shown_flags(parsed, table),
-        argv=tuple(argv),
-        started_at_ms=time.time_ns() // 1_000_000,
+    runtime = make_runtime(
+        parsed.command, log, flags=parsed.values, shown_flags=shown_flags(parsed, table), argv=tuple(argv)
     )
     stage = f"preparing {parsed.command} command failed"
     try:

@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from athanor.model.cancel import Cancelled, CancelToken
 from athanor.model.log import Logger
 from athanor.model.metrics import Registry
 from athanor.serve.probes import Probes
+from athanor.serve.process_metrics import register_process_metrics
 from athanor.serve.values import Value
 
 SWITCH_INTERVAL_S = 0.0005
@@ -174,6 +176,30 @@ class Runtime:
     """The command's own flags as /api/v1/status/flags shows them, secrets left out."""
     argv: tuple[str, ...]
     started_at_ms: int
+
+
+def make_runtime(
+    component: str,
+    log: Logger,
+    *,
+    flags: dict[str, Value | tuple[Value, ...] | None] | None = None,
+    shown_flags: dict[str, str] | None = None,
+    argv: tuple[str, ...] = (),
+) -> Runtime:
+    """A runtime with a registry, probes and a group of its own; also what tests and embedders start a role with."""
+    registry = Registry()
+    register_process_metrics(registry)
+    return Runtime(
+        component=component,
+        log=log,
+        registry=registry,
+        probes=Probes(component, log, registry),
+        group=ProcessGroup(log),
+        flags=flags or {},
+        shown_flags=shown_flags or {},
+        argv=argv,
+        started_at_ms=time.time_ns() // 1_000_000,
+    )
 
 
 def error_chain(error: BaseException) -> list[str]:

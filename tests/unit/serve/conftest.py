@@ -5,9 +5,7 @@ from __future__ import annotations
 import pytest
 
 from athanor.model.log import Logger
-from athanor.model.metrics import Registry
-from athanor.serve.probes import Probes
-from athanor.serve.process import ProcessGroup, Runtime
+from athanor.serve.process import Runtime, make_runtime
 
 
 @pytest.fixture
@@ -18,16 +16,4 @@ def lines() -> list[str]:
 
 @pytest.fixture
 def runtime(lines: list[str]) -> Runtime:
-    log = Logger(level="debug", emit=lines.append)
-    registry = Registry()
-    return Runtime(
-        component="query",
-        log=log,
-        registry=registry,
-        probes=Probes("query", log, registry),
-        group=ProcessGroup(log),
-        flags={},
-        shown_flags={},
-        argv=("athanor", "query"),
-        started_at_ms=0,
-    )
+    return make_runtime("query", Logger(level="debug", emit=lines.append))

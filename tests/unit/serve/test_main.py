@@ -140,6 +140,26 @@ def test_the_runtime_carries_the_flags_for_status_pages(role):
     assert seen[0].flags["query.max-concurrent"] == 20
 
 
+def test_a_process_ends_although_a_thread_does_not(tmp_path: Path):
+    (tmp_path / "stuck.py").write_text(
+        "import threading, time\n"
+        "def run(config, runtime):\n"
+        "    threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "    runtime.group.add_loop('nothing', lambda cancel: None)\n"
+    )
+    code = "from athanor.serve import main; main.ROLES['query'] = 'stuck'; main.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "query"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0
+    assert "msg=exiting" in done.stderr
+
+
 def test_help_and_errors_import_nothing_heavy():
     code = (
         "import sys; from athanor.serve.main import main; main(['athanor', 'query', '--help']); "
