@@ -6,6 +6,7 @@ Regular expressions have RE2's syntax and linear time, match the whole value and
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -58,9 +59,28 @@ def _options() -> Any:
 _OPTIONS = _options()
 
 
+class _Alternatives:
+    """Literals between bars. compat: these are never parsed, so they need not be UTF-8 (model/labels/regexp.go)."""
+
+    def __init__(self, literals: frozenset[bytes]) -> None:
+        self._literals = literals
+
+    def fullmatch(self, value: bytes) -> bool | None:
+        return True if value in self._literals else None
+
+
+_SPECIAL = re.compile(r"[\\.+*?()\[\]{}^$]")
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
 @lru_cache(maxsize=1024)
 def compile_regex(pattern: str) -> Any:
     """The compiled expression, to be used with `fullmatch` on UTF-8 bytes; raises RegexError with Go's text."""
+    if not _is_utf8(pattern) and not _SPECIAL.search(pattern):
+        return _Alternatives(frozenset(pattern.encode("utf-8", "surrogateescape").split(b"|")))
     _refuse_what_go_refuses(pattern)
     try:
         return re2.compile(pattern.encode("utf-8", "surrogateescape"), _OPTIONS)
@@ -73,6 +93,8 @@ def _go_text(pattern: str, error: Exception) -> str:
     words = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
     if words.startswith("trailing \\"):
         return "error parsing regexp: trailing backslash at end of expression: ``"
+    if words.startswith("invalid UTF-8"):
+        return f"error parsing regexp: invalid UTF-8: `{pattern}`"
     code, colon, argument = words.partition(": ")
     if colon and code in _GO_WORDS:
         return f"error parsing regexp: {_GO_WORDS[code]}: `{argument}`"

@@ -1,7 +1,8 @@
 """The tree of a query.
 
-Every node is immutable and knows its place in the text: start (included) and end (excluded), in bytes. Nodes compare by identity, so
-that they can be keys of a plan; `printer.text` gives the normal form to compare by meaning. `type` is the node's value type.
+Every node is immutable and knows its place in the text: start (included) and end (excluded), in bytes. Nodes compare by
+identity, so that they can be keys of a plan; `printer.text` gives the normal form to compare by meaning. `type` is the
+node's value type.
 """
 
 from __future__ import annotations
@@ -20,11 +21,9 @@ AtPlace = Literal["start", "end"]
 COMPARISONS = frozenset({"==", "!=", "<=", "<", ">=", ">"})
 TRIMS = frozenset({"</", ">/"})
 SET_OPERATORS = frozenset({"and", "or", "unless"})
-AGGREGATORS = frozenset(
-    """sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio""".split()
-)
-AGGREGATORS_WITH_PARAMETER = frozenset({"topk", "bottomk", "count_values", "quantile", "limitk", "limit_ratio"})
 EXPERIMENTAL_AGGREGATORS = frozenset({"limitk", "limit_ratio"})
+AGGREGATORS_WITH_PARAMETER = EXPERIMENTAL_AGGREGATORS | {"topk", "bottomk", "count_values", "quantile"}
+AGGREGATORS = AGGREGATORS_WITH_PARAMETER | {"sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +79,8 @@ DurationNode: TypeAlias = NumberLiteral | DurationExpr
 class VectorSelector:
     """`name{matchers} offset o @ t`; a name outside the braces is also the last matcher.
 
-    offset_expr is what was written, offset_ns its value once known. any_series: the second argument of info(), which may match all.
+    offset_expr is what was written, offset_ns its value once known. any_series: the second argument of info(), which
+    may match everything.
     """
 
     name: str

@@ -116,7 +116,9 @@ def _matching(matching: Matching | None) -> str:
 
 def _selector(node: VectorSelector, window: list[_Piece], kind: str) -> list[_Piece]:
     place, timestamp = _time(node)
-    head = f'{{"anchored":{_boolean(node.anchored)},"matchers":{_matchers(node.matchers)},"name":{json_string(node.name)}'
+    head = (
+        f'{{"anchored":{_boolean(node.anchored)},"matchers":{_matchers(node.matchers)},"name":{json_string(node.name)}'
+    )
     tail = f',"smoothed":{_boolean(node.smoothed)},"startOrEnd":{place},"timestamp":{timestamp},"type":"{kind}"}}'
     return [f'{head},"offset":{node.offset_ms},"offsetExpr":', _optional(node.offset_expr), *window, tail]
 
@@ -146,7 +148,13 @@ def _pieces(node: Node) -> list[_Piece]:
         case Aggregation():
             grouping = f',"grouping":{_strings(node.grouping)},"op":"{node.op}","param":'
             parameter: _Piece = "null" if node.parameter is None else node.parameter
-            return ['{"expr":', node.expr, grouping, parameter, f',"type":"aggregation","without":{_boolean(node.without)}}}']
+            return [
+                '{"expr":',
+                node.expr,
+                grouping,
+                parameter,
+                f',"type":"aggregation","without":{_boolean(node.without)}}}',
+            ]
         case Binary():
             head = f'{{"bool":{_boolean(node.return_bool)},"lhs":'
             middle = f',"matching":{_matching(node.matching)},"op":{json_string(node.op)},"rhs":'

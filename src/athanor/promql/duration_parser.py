@@ -99,7 +99,7 @@ class _DurationParser:
         self.tokens.advance()
         inner = self.expression()
         self.close()
-        wrapped = _wrapped(inner, inner.start, inner.end)
+        wrapped = _wrapped(inner, inner.start)
         return DurationExpr("-", None, wrapped, start, wrapped.end) if sign == "-" else wrapped
 
     def close(self) -> None:
@@ -199,7 +199,7 @@ class _DurationParser:
                 self.check_enabled(node)
             else:
                 self.check_enabled(node)
-                node = _wrapped(node, top.start, tokens.previous_end)
+                node = _wrapped(node, top.start)
 
     def reduce(self, frame: _Frame, node: DurationNode) -> DurationNode:
         if frame.kind == "unary":
@@ -226,8 +226,8 @@ def _pair(op: str, lhs: DurationNode, rhs: DurationNode) -> DurationExpr:
     return DurationExpr(op, lhs, rhs, lhs.start, rhs.end)
 
 
-def _wrapped(node: DurationNode, start: int, end: int) -> DurationExpr:
-    """In parentheses; a literal becomes a plus sign that remembers them. compat: places do not include the parentheses' end."""
+def _wrapped(node: DurationNode, start: int) -> DurationExpr:
+    """In parentheses; a literal becomes a plus sign that remembers them. compat: the end is that of what is inside."""
     if isinstance(node, DurationExpr):
         return replace(node, wrapped=True)
-    return DurationExpr("+", None, node, start, node.end if start != end else end, wrapped=True)
+    return DurationExpr("+", None, node, start, node.end, wrapped=True)

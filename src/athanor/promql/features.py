@@ -15,8 +15,8 @@ KEYWORDS_SINCE_3_10 = frozenset({"fill", "fill_left", "fill_right", "range", "ma
 class Features:
     """Switches of the parser and the engine; the defaults are those of Prometheus 3.14.
 
-    since_3_10: the syntax that came after Prometheus 3.9: trim operators, fill modifiers, functions start, end, range, step,
-    max_of, min_of, start_timestamp, histogram_quantiles. x_functions: xrate, xincrease, xdelta of the Thanos engine.
+    since_3_10: the syntax that came after Prometheus 3.9: trim operators, fill modifiers, functions start, end, range,
+    step, max_of, min_of, start_timestamp, histogram_quantiles. x_functions: xrate, xincrease, xdelta of Thanos' engine.
     """
 
     experimental_functions: bool = False
@@ -41,7 +41,7 @@ class Features:
 
     @classmethod
     def all(cls) -> Features:
-        """Every part of the language of 3.14; the engine switches as Prometheus' own conformance scripts expect them."""
+        """The whole language of 3.14; the engine switches as Prometheus' own conformance scripts expect them."""
         return cls(
             experimental_functions=True,
             duration_expressions=True,

@@ -1,7 +1,8 @@
 """Text -> tokens, all positions in bytes (grammar: prometheus promql/parser/lex.go).
 
-A token's kind is its spelling in lower case for operators, punctuation and keywords (`+`, `sum`, `by`), otherwise one of the upper-case
-words below. A mistake ends the list with an ERROR token; the parser raises it only if it gets that far, as the original does.
+A token's kind is its spelling in lower case for operators, punctuation and keywords (`+`, `sum`, `by`), otherwise one of
+the upper-case words below. A mistake ends the list with an ERROR token; the parser raises it only if it gets that far, as
+the original does.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from array import array
 from dataclasses import dataclass
 
+from athanor.promql.ast import AGGREGATORS
 from athanor.promql.features import KEYWORDS_SINCE_3_10, Features
 from athanor.promql.gostrings import quote, quote_char, unicode_point
 
@@ -24,12 +26,15 @@ IDENTIFIER, METRIC, NUMBER, DURATION, STRING, EOF, ERROR = (
 )
 WORD_OPERATORS = frozenset({"and", "or", "unless", "atan2"})
 PREPROCESSORS = frozenset({"start", "end", "step", "range", "max_of", "min_of"})
-MODIFIERS = frozenset(
-    """offset smoothed anchored by without on ignoring group_left group_right fill fill_left fill_right bool""".split()
-)
-_AGGREGATORS = """sum avg count min max group stddev stdvar topk bottomk count_values quantile limitk limit_ratio""".split()
+MODIFIERS = frozenset({"offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "bool"}) | {
+    "group_left",
+    "group_right",
+    "fill",
+    "fill_left",
+    "fill_right",
+}
 _KEYWORDS = {
-    **{word: word for word in (*WORD_OPERATORS, *PREPROCESSORS, *MODIFIERS, *_AGGREGATORS)},
+    **{word: word for word in (*WORD_OPERATORS, *PREPROCESSORS, *MODIFIERS, *AGGREGATORS)},
     "inf": NUMBER,
     "nan": NUMBER,
 }
@@ -57,15 +62,10 @@ _DEFAULT = re.compile(
 )
 _WORD, _NUM, _DUR, _ROUND, _OP, _BRACE, _BRACKET, _STR, _COMMENT, _CLOSE, _ODD_NUM, _ODD_STR, _RAW, _END = range(1, 15)
 _BRACES = re.compile(
-    _SPACE
-    + rb"(?:([A-Za-z_][A-Za-z0-9_]*+)|"
-    + _PLAIN_STRING
-    + rb"|(=~|!~|!=|=|,)|(\})|(#[^\r\n]*+)|([\"'])|(`)|(\Z))"
+    _SPACE + rb"(?:([A-Za-z_][A-Za-z0-9_]*+)|" + _PLAIN_STRING + rb"|(=~|!~|!=|=|,)|(\})|(#[^\r\n]*+)|([\"'])|(`)|(\Z))"
 )
 _DURATION_MODE = re.compile(_SPACE + rb"(?:([-+*/%^,])|([()])|(\])|(:)|(\.?[0-9])|(\Z))")
-_STRINGS = {
-    quote_mark: re.compile(rb"(?:[^%b\\\n]++|%b)*+" % (quote_mark, _STRING_BODY % quote_mark)) for quote_mark in (b'"', b"'")
-}
+_STRINGS = {mark: re.compile(rb"(?:[^%b\\\n]++|%b)*+" % (mark, _STRING_BODY % mark)) for mark in (b'"', b"'")}
 _RAW_STRING = re.compile(rb"[^`]*+")
 _LETTERS = re.compile(rb"[A-Za-z_]*+")
 _NEXT_PAREN = re.compile(_SPACE + rb"\(")

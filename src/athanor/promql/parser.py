@@ -1,13 +1,14 @@
 """Tokens -> tree.
 
-An operator-precedence parser with a stack of its own, so that depth costs memory, not recursion. It raises at the first mistake, with
-the text and place of the original, whose grammar is LALR (prometheus promql/parser/generated_parser.y): a mistake is described in the
-terms of the innermost construct that has words for it, so only aggregations, groupings, matchers, brackets, offset and @ speak of
-themselves.
+An operator-precedence parser with a stack of its own, so that depth costs memory, not recursion. It raises at the first
+mistake, with the text and place of the original, whose grammar is LALR (prometheus promql/parser/generated_parser.y): a
+mistake is described in the terms of the innermost construct that has words for it, so only aggregations, groupings,
+matchers, brackets, offset and @ speak of themselves.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NoReturn
 
@@ -20,6 +21,7 @@ from athanor.promql.ast import (
     Aggregation,
     Binary,
     Call,
+    Cardinality,
     DurationExpr,
     Matching,
     MatrixSelector,
@@ -35,13 +37,16 @@ from athanor.promql.duration_parser import parse_duration, parse_offset, positiv
 from athanor.promql.durations import ms_of_seconds, ns_of_seconds
 from athanor.promql.errors import ParseError
 from athanor.promql.features import Features
+from athanor.promql.floats import plain
 from athanor.promql.gostrings import quote
 from athanor.promql.lexer import DURATION, EOF, IDENTIFIER, METRIC, MODIFIERS, NUMBER, STRING, WORD_OPERATORS
 from athanor.promql.signatures import find_function
 from athanor.promql.tokens import TokenStream, is_label_name
 from athanor.promql.typecheck import check_types
 
-MAX_DEPTH = 200_000  # why: the original has no limit but its stack; deeper trees are attacks, and their nodes cost 200 bytes each
+# differs: the original has no limit but its stack and memory. A part is an operand, operator, parenthesis or matcher; a
+# regular expression counts for five. So many are parsed in about a second.
+MAX_PARTS = 150_000
 _PRECEDENCE = {
     "or": 1,
     "and": 2,
@@ -60,7 +65,7 @@ _NAMES = (
     | _CALLABLE
     | AGGREGATORS
 )
-_LABEL_WORDS = frozenset({IDENTIFIER, METRIC}) | MODIFIERS | WORD_OPERATORS | AGGREGATORS | _CALLABLE
+_LABEL_WORDS = frozenset({IDENTIFIER, METRIC}) | (MODIFIERS - {"without"}) | WORD_OPERATORS | AGGREGATORS | _CALLABLE
 _MATCH_TYPES = {kind.value: kind for kind in MatchType}
 _POSTFIX = frozenset({"offset", "@", "[", "anchored", "smoothed"})
 
@@ -113,15 +118,16 @@ class _Parser:
         self.tokens = tokens
         self.features = tokens.features
         self.frames: list[_Frame] = []
+        self.n_parts = 0
         self.n_aggregations = 0  # frames that give a syntax error the words "in aggregation"
 
     def unexpected(self) -> NoReturn:
         self.tokens.unexpected("aggregation" if self.n_aggregations else "")
 
-    def push(self, frame: _Frame) -> None:
-        if len(self.frames) >= MAX_DEPTH:
-            self.tokens.fail(f"expression is nested more than {MAX_DEPTH} levels deep", frame.start)
-        self.frames.append(frame)
+    def count(self, n_parts: int) -> None:
+        self.n_parts += n_parts
+        if self.n_parts > MAX_PARTS:
+            self.tokens.fail(f"query has more than {MAX_PARTS} parts; split it", self.tokens.start())
 
     # ---- expressions
 
@@ -140,6 +146,7 @@ class _Parser:
     def operand(self) -> Node | None:
         """One operand, or None when a construct was opened whose operand follows."""
         tokens = self.tokens
+        self.count(1)
         kind = tokens.peek()
         if kind in (NUMBER, DURATION):
             return tokens.number_literal()
@@ -148,10 +155,10 @@ class _Parser:
         if kind == "{":
             return self.selector("", tokens.start())
         if kind == "(":
-            self.push(_Frame("paren", "(", tokens.advance()))
+            self.frames.append(_Frame("paren", "(", tokens.advance()))
             return None
         if kind in ("+", "-"):
-            self.push(_Frame("unary", kind, tokens.advance(), _UNARY_PRECEDENCE))
+            self.frames.append(_Frame("unary", kind, tokens.advance(), _UNARY_PRECEDENCE))
             return None
         if kind == STRING:
             start, end, value = tokens.string()
@@ -179,13 +186,13 @@ class _Parser:
         frame = _Frame("call", name, start)
         if tokens.peek() == ")":
             return self.finish_call(frame)
-        self.push(frame)
+        self.frames.append(frame)
         return None
 
     def open_aggregation(self, op: str, start: int) -> Node | None:
         tokens = self.tokens
         frame = _Frame("aggregation", op, start)
-        self.push(frame)
+        self.frames.append(frame)
         self.n_aggregations += 1
         if tokens.peek() != "(":
             self.grouping(frame)
@@ -275,7 +282,7 @@ class _Parser:
         tokens, op, args = self.tokens, frame.op, frame.args
         tokens.advance()
         end = tokens.previous_end
-        if tokens.peek() in ("by", "without") and frame.grouping is None:
+        if frame.grouping is None and tokens.peek() in ("by", "without"):
             self.grouping(frame)
             end = tokens.previous_end
         self.n_aggregations -= 1
@@ -322,8 +329,9 @@ class _Parser:
         tokens = self.tokens
         frame = _Frame("binary", op, lhs.start, precedence)
         frame.lhs = lhs
+        self.count(1)
         tokens.advance()
-        self.push(frame)
+        self.frames.append(frame)
         kind = tokens.peek()
         if kind not in MODIFIERS:
             return
@@ -338,12 +346,12 @@ class _Parser:
             if kind in ("group_left", "group_right"):
                 tokens.advance()
                 include = self.optional_labels()
-                card = "many-to-one" if kind == "group_left" else "one-to-many"
+                card: Cardinality = "many-to-one" if kind == "group_left" else "one-to-many"
                 frame.matching = replace(frame.matching, card=card, include=include)
         self.fills(frame)
 
     def optional_labels(self) -> tuple[str, ...]:
-        """Labels of group_left or group_right; none when an operand or fill follows, which may itself begin with a parenthesis."""
+        """Labels of group_left or group_right; none when an operand or fill follows. A parenthesis is always taken."""
         kind = self.tokens.peek()
         if kind != "(" and (self.starts_operand(kind) or kind in ("fill", "fill_left", "fill_right")):
             return ()
@@ -464,8 +472,8 @@ class _Parser:
         value = tokens.number_literal().value
         value = -value if kind == "-" else value
         if not -9223372036854775808.0 < value < 9223372036854775808.0:
-            text = f"{value:f}" if value - value == 0 else "NaN" if value != value else "+Inf" if value > 0 else "-Inf"
-            tokens.fail(f"timestamp out of bounds for @ modifier: {text}", node.start, node.end)
+            shown = f"{value:f}" if math.isfinite(value) else plain(value)
+            tokens.fail(f"timestamp out of bounds for @ modifier: {shown}", node.start, node.end)
         self.refuse_second_timestamp(node)
         return _changed(node, tokens.previous_end, timestamp_ms=ms_of_seconds(value))
 
@@ -576,6 +584,7 @@ class _Parser:
         else:
             tokens.unexpected("label matching", 'identifier or "}"')
         match_type = _MATCH_TYPES[tokens.peek()]
+        self.count(1 if match_type in (MatchType.EQ, MatchType.NEQ) else 5)
         tokens.advance()
         if tokens.peek() != STRING:
             tokens.unexpected("label matching", "string")
@@ -652,7 +661,7 @@ def _changed(node: Node, end: int, **changes: object) -> Node:
 
 
 def _effective_matching(op: str, lhs: Node, rhs: Node, written: Matching) -> Matching | None:
-    """What remains of the matching: none beside a scalar, many-to-many for set operators. What the type check refuses stays as written."""
+    """None beside a scalar, many-to-many for set operators; what the type check will refuse stays as written."""
     if lhs.type != "vector" or rhs.type != "vector":
         refused = written.labels or written.fill_lhs is not None or written.fill_rhs is not None
         return written if refused else None

@@ -111,12 +111,7 @@ def matchers(conditions: Sequence[Matcher], name: str = "") -> str:
     shown = [
         matcher(condition)
         for condition in conditions
-        if not (
-            name
-            and condition.name == METRIC_NAME
-            and condition.type is MatchType.EQ
-            and condition.value == name
-        )
+        if not (name and condition.name == METRIC_NAME and condition.type is MatchType.EQ and condition.value == name)
     ]
     shown.sort(key=lambda one: one.encode("utf-8", "surrogateescape"))
     return "{" + ",".join(shown) + "}" if shown else ""

@@ -21,7 +21,7 @@ TYPE_NAMES: dict[ValueType, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """variadic: 0 as many arguments as types; n > 0 the last may be missing or occur up to n times; -1 any number of times."""
+    """variadic: 0 as many arguments as types; n > 0 the last is given 0 to n times; -1 any number of times."""
 
     name: str
     arg_types: tuple[ValueType, ...]
@@ -45,7 +45,8 @@ def _table() -> dict[str, Function]:
         *(Function(name, (), "scalar", experimental=True) for name in ("end", "range", "start", "step")),
         *(Function(name, _SCALARS, "scalar", experimental=True) for name in ("max_of", "min_of")),
         *(Function(name, (), "scalar") for name in ("pi", "time")),
-        *(Function(n, ("vector", "string"), variadic=-1, experimental=True) for n in ("sort_by_label", "sort_by_label_desc")),
+        Function("sort_by_label", ("vector", "string"), variadic=-1, experimental=True),
+        Function("sort_by_label_desc", ("vector", "string"), variadic=-1, experimental=True),
         Function("clamp", ("vector", "scalar", "scalar")),
         Function("clamp_max", _VS),
         Function("clamp_min", _VS),
@@ -67,11 +68,14 @@ def _table() -> dict[str, Function]:
 
 
 _VECTOR = """abs absent acos acosh asin asinh atan atanh ceil cos cosh deg exp floor histogram_avg histogram_count
-    histogram_stddev histogram_stdvar histogram_sum ln log10 log2 rad sgn sin sinh sort sort_desc sqrt tan tanh timestamp"""
+    histogram_stddev histogram_stdvar histogram_sum ln log10 log2 rad sgn sin sinh sort sort_desc sqrt tan tanh
+    timestamp"""
 _DATES = "day_of_month day_of_week day_of_year days_in_month hour minute month year"
 _MATRIX = """absent_over_time avg_over_time changes count_over_time delta deriv first_over_time idelta increase irate
-    last_over_time max_over_time min_over_time present_over_time rate resets stddev_over_time stdvar_over_time sum_over_time"""
-_MATRIX_EXPERIMENTAL = """mad_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time ts_of_min_over_time"""
+    last_over_time max_over_time min_over_time present_over_time rate resets stddev_over_time stdvar_over_time
+    sum_over_time"""
+_MATRIX_EXPERIMENTAL = """mad_over_time ts_of_first_over_time ts_of_last_over_time ts_of_max_over_time
+    ts_of_min_over_time"""
 
 FUNCTIONS: dict[str, Function] = _table()
 X_FUNCTIONS: dict[str, Function] = {name: Function(name, _M) for name in ("xdelta", "xincrease", "xrate")}

@@ -5,16 +5,33 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from athanor.promql.ast import AGGREGATORS, NumberLiteral
+from athanor.promql.ast import AGGREGATORS, COMPARISONS, TRIMS, NumberLiteral
 from athanor.promql.durations import duration_ns, seconds
 from athanor.promql.errors import ParseError
 from athanor.promql.features import Features
 from athanor.promql.gostrings import quote, unquote
-from athanor.promql.lexer import DURATION, EOF, ERROR, IDENTIFIER, METRIC, MODIFIERS, NUMBER, WORD_OPERATORS, tokenize
+from athanor.promql.lexer import (
+    DURATION,
+    EOF,
+    ERROR,
+    IDENTIFIER,
+    METRIC,
+    MODIFIERS,
+    NUMBER,
+    STRING,
+    WORD_OPERATORS,
+    tokenize,
+)
 
-_OPERATORS = WORD_OPERATORS | frozenset("+ - * / % ^ == != <= < >= > @ </ >/ =~ !~".split())
+_OPERATORS = WORD_OPERATORS | COMPARISONS | TRIMS | {"@", "=~", "!~", "+", "-", "*", "/", "%", "^"}
 _CLOSING = frozenset({"}", ")", "]", DURATION, NUMBER})
-_CLASS_NAMES = {IDENTIFIER: "identifier", METRIC: "metric identifier", "STRING": "string", NUMBER: "number", DURATION: "duration"}
+_CLASS_NAMES = {
+    IDENTIFIER: "identifier",
+    METRIC: "metric identifier",
+    STRING: "string",
+    NUMBER: "number",
+    DURATION: "duration",
+}
 
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _HEXADECIMAL = re.compile(r"0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*")
@@ -54,7 +71,7 @@ def is_label_name(name: str) -> bool:
 
 
 class TokenStream:
-    """One token of lookahead, read only when asked for: an error in it must not come before the errors of what precedes."""
+    """One token of lookahead, read only when asked for: its error must not come before the errors of what precedes."""
 
     def __init__(self, text: bytes, features: Features) -> None:
         self.text = text

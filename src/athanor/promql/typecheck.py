@@ -1,8 +1,9 @@
-"""Whether the types of a tree fit, in the order and words of the original (prometheus promql/parser/parse.go checkAST)."""
+"""Whether the types of a tree fit, in the order and words of the original (prometheus promql/parser/parse.go)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn, TypeAlias
 
 from athanor.model.matchers import METRIC_NAME
@@ -106,7 +107,7 @@ class _Check:
             tasks.append(arg)
             wanted = function.arg_types[min(i, last)]
             if arg.type != wanted:
-                tasks.append(lambda arg=arg, wanted=wanted: self.expect(arg, wanted, f"call to function {name}"))
+                tasks.append(partial(self.expect, arg, wanted, f"call to function {name}"))
         return tasks
 
     def count_arguments(self, node: Call) -> None:
