@@ -7,7 +7,7 @@ import { formatCount, formatValue } from '../lib/numbers';
 import type { PanelState } from '../lib/panelUrl';
 import { formatTime, zoneMark } from '../lib/zone';
 import { useApp } from '../shell/app';
-import { Chart, type CursorAt } from './chart';
+import { Chart, colourOf, type CursorAt } from './chart';
 import { Legend, Swatch } from './Legend';
 
 const HEIGHT_PX = 380;
@@ -148,9 +148,12 @@ export function GraphView({ result, panel, partial, onChange, onZoom }: Props) {
         onKeyDown={onKey} onMouseLeave={() => setCursor(null)}
       >
         <div className="chart" ref={host} role="img" aria-label={summary} data-testid="chart" style={{ height: HEIGHT_PX }} />
+        {cursor?.dot && cursor.row !== null && (
+          <span className="cursor-dot" style={{ left: cursor.dot.left, top: cursor.dot.top, background: colourOf(slots.get(hashes[cursor.row]) ?? 0, dark) }} />
+        )}
         {cursor && cursor.row !== null && (
           <div className="tooltip" style={{ top: Math.min(cursor.top + 10, HEIGHT_PX - 130), ...(tipOnLeft ? { right: (chart.current?.plotWidth ?? 0) - cursor.left + 32 } : { left: cursor.left + 82 }) }}>
-            <div className="tooltip-time">{formatTime(zone, cursorTime, true)} {zoneMark(zone, cursorTime)}</div>
+            <div className="tooltip-time">{formatTime(zone, cursorTime, stepS < 1)} {zoneMark(zone, cursorTime)}</div>
             <div className="tooltip-value">
               <Swatch slot={slots.get(hashes[cursor.row]) ?? 0} dark={dark} />
               <strong title={String(valueAt(cursor.row, cursor.index))}>{formatValue(valueAt(cursor.row, cursor.index), 6)}</strong>

@@ -74,9 +74,10 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
   const { endpoints } = useEndpoints();
   const view = panel.view === 'json' ? 'json' : panel.tab;
 
+  // Defaults are filled in: a link that does not name them and the same link written out are one question.
   const requestKey = JSON.stringify([
-    panel.expr, view, panel.tab === 'graph' ? panel.rangeMs : 0, panel.maxSourceResolution, panel.dedup, panel.partialResponse,
-    panel.engine, panel.analyze, panel.tenant, panel.endMs, panel.stepS, forceTracing, panel.storeMatches,
+    panel.expr, view, panel.tab === 'graph' ? panel.rangeMs : 0, panel.maxSourceResolution ?? defaults?.maxSourceResolution, panel.dedup,
+    panel.partialResponse, panel.engine ?? defaults?.engine, panel.analyze, panel.tenant, panel.endMs, panel.stepS, forceTracing, panel.storeMatches,
   ]);
   const latest = useRef({ panel, defaults, forceTracing });
   latest.current = { panel, defaults, forceTracing };

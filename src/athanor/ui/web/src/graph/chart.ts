@@ -28,6 +28,8 @@ export interface CursorAt {
   row: number | null;
   left: number;
   top: number;
+  /** Where the nearest line is, in CSS pixels from the edges of the chart. */
+  dot: { left: number; top: number } | null;
 }
 
 export interface ChartEvents {
@@ -325,7 +327,12 @@ export class Chart {
         nearest = this.input.rows[n];
       }
     }
-    this.events.onCursor({ index: idx, row: nearest, left, top });
+    const at = nearest === null ? -1 : this.input.rows.indexOf(nearest);
+    const dot = at < 0 ? null : {
+      left: this.plot.valToPos(this.input.matrix.times[idx], 'x') + this.plot.bbox.left / devicePixelRatio,
+      top: yOf(this.lines[at][idx]) / devicePixelRatio,
+    };
+    this.events.onCursor({ index: idx, row: nearest, left, top, dot });
   }
 
   private selected(u: uPlot): void {
@@ -364,6 +371,7 @@ export class Chart {
     ctx.globalAlpha = 1;
     ctx.fillStyle = style.getPropertyValue('--warn').trim();
     ctx.textBaseline = 'middle';
+    ctx.textAlign = 'left';
     ctx.fillText('partial', x + 8 * ratio, y + height / 2);
     ctx.restore();
   }

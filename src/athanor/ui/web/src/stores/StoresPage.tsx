@@ -1,6 +1,6 @@
 // The endpoints: one table, sick ones first, their times as bars on one axis.
 import { Button, NativeSelect, TextInput } from '@mantine/core';
-import { useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
+import { Fragment, useDeferredValue, useEffect, useMemo, useRef, useState } from 'react';
 import { isUp, refreshEndpoints, useEndpoints, type Endpoint } from '../api/endpoints';
 import { humanDuration } from '../lib/duration';
 import { seriesName } from '../lib/labels';
@@ -48,10 +48,19 @@ function LabelSets({ endpoint }: { endpoint: Endpoint }) {
 
 function Message({ text }: { text: string }) {
   const [open, setOpen] = useState(false);
+  const [isCut, setIsCut] = useState(false);
+  const span = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    const element = span.current;
+    if (!element) return;
+    const observer = new ResizeObserver(() => setIsCut((was) => (element.clientHeight === 0 ? was : element.scrollHeight > element.clientHeight + 1)));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [text]);
   return (
     <div className={`message${open ? ' is-open' : ''}`}>
-      <span>{text}</span>
-      {text.length > 90 && (
+      <span ref={span}>{text}</span>
+      {(isCut || open) && (
         <button type="button" className="link-button" aria-expanded={open} onClick={() => setOpen(!open)}>{open ? 'less' : 'more'}</button>
       )}
     </div>
@@ -175,16 +184,20 @@ export default function StoresPage() {
   const at = Math.min(pageNumber, nPages - 1);
   const up = endpoints.filter(isUp).length;
 
-  const header = (key: SortKey, label: string, className?: string) => {
+  const sortedBy = (key: SortKey) => {
     const [by, direction] = (sort ?? '').split(':');
-    const sorted = by !== key ? 'none' : direction === 'desc' ? 'descending' : 'ascending';
+    return by !== key ? 'none' : direction === 'desc' ? 'descending' : 'ascending';
+  };
+  const sortButton = (key: SortKey, label: string) => {
+    const sorted = sortedBy(key);
     const next = sorted === 'none' ? `${key}:asc` : sorted === 'ascending' ? `${key}:desc` : null;
     return (
-      <th scope="col" role="columnheader" aria-sort={sorted} className={className}>
-        <button type="button" onClick={() => setSort(next)}>{label}<span aria-hidden="true" className="sort-mark">{sorted === 'none' ? '' : sorted === 'ascending' ? '↑' : '↓'}</span></button>
-      </th>
+      <button type="button" onClick={() => setSort(next)}>{label}<span aria-hidden="true" className="sort-mark">{sorted === 'none' ? '' : sorted === 'ascending' ? '↑' : '↓'}</span></button>
     );
   };
+  const header = (key: SortKey, label: string, className?: string) => (
+    <th scope="col" role="columnheader" aria-sort={sortedBy(key)} className={className}>{sortButton(key, label)}</th>
+  );
   const bound = (ms: number | null, endpoint: Endpoint) =>
     !endpoint.hasData ? <span className="muted">no data</span>
       : ms === null ? <span className="muted" title="This endpoint announces no limit">unbounded</span>
@@ -254,35 +267,41 @@ export default function StoresPage() {
                 {header('name', 'endpoint', 'col-name')}
                 {header('type', 'type', 'col-type')}
                 <th scope="col" role="columnheader" className="col-labels"><span className="plain-head">label sets</span></th>
-                {header('min', `min time (${zoneMark(zone, nowMs)})`, 'col-time')}
-                {header('max', `max time (${zoneMark(zone, nowMs)})`, 'col-time')}
-                <th scope="col" role="columnheader" className="col-bar"><span className="visually-hidden">time range</span><TimeAxis axis={axis} zone={zone} /></th>
+                <th scope="col" role="columnheader" className="col-range" aria-sort={sort?.startsWith('min') || sort?.startsWith('max') ? (sort.endsWith('desc') ? 'descending' : 'ascending') : 'none'}>
+                  <span className="range-head">{sortButton('min', `min time (${zoneMark(zone, nowMs)})`)}{sortButton('max', 'max time')}</span>
+                  <TimeAxis axis={axis} zone={zone} />
+                </th>
                 {header('check', 'last check', 'col-check')}
-                <th scope="col" role="columnheader" className="col-message"><span className="plain-head">message</span></th>
               </tr>
             </thead>
             <tbody role="rowgroup">
               {rows.slice(at * PAGE_ROWS, (at + 1) * PAGE_ROWS).map((endpoint) => {
                 const { state: s, word } = stateOf(endpoint);
+                const message = endpoint.leftAtMs !== null
+                  ? `Left the set at ${formatTime(zone, endpoint.leftAtMs)}${endpoint.lastError ? `; before: ${endpoint.lastError}` : ''}`
+                  : endpoint.lastError;
                 return (
-                  <tr role="row" key={`${endpoint.type}/${endpoint.name}`} className={`row-${s}`}>
+                  <Fragment key={`${endpoint.type}/${endpoint.name}`}>
+                  <tr role="row" className={`row-${s}${message ? ' has-message' : ''}`}>
                     <td role="cell" className="col-state"><span className={`badge state-${s}`}><span className="state-shape" aria-hidden="true" />{word}</span></td>
                     <td role="cell" className="col-name"><code>{endpoint.name}</code></td>
                     <td role="cell" className="col-type">{endpoint.type}</td>
                     <td role="cell" className="col-labels" data-label="labels"><LabelSets endpoint={endpoint} /></td>
-                    <td role="cell" className="col-time" data-label="from">{bound(endpoint.minMs, endpoint)}</td>
-                    <td role="cell" className="col-time" data-label="to">{bound(endpoint.maxMs, endpoint)}</td>
-                    <td role="cell" className="col-bar"><TimeBar endpoint={endpoint} axis={axis} nowMs={nowMs} zone={zone} /></td>
+                    <td role="cell" className="col-range">
+                      <span className="range-text"><span><span className="visually-hidden">from </span>{bound(endpoint.minMs, endpoint)}</span><span><span className="visually-hidden">to </span>{bound(endpoint.maxMs, endpoint)}</span></span>
+                      <TimeBar endpoint={endpoint} axis={axis} nowMs={nowMs} zone={zone} />
+                    </td>
                     <td role="cell" className="col-check" data-label="checked">
                       {endpoint.lastCheckMs === null ? <span className="muted">never</span>
                         : <span title={formatTime(zone, endpoint.lastCheckMs, true)}>{humanDuration(Math.max(0, nowMs - endpoint.lastCheckMs))} ago</span>}
                     </td>
-                    <td role="cell" className="col-message" data-label="message">
-                      {endpoint.leftAtMs !== null
-                        ? <Message text={`Left the set at ${formatTime(zone, endpoint.leftAtMs)}${endpoint.lastError ? `; before: ${endpoint.lastError}` : ''}`} />
-                        : endpoint.lastError ? <Message text={endpoint.lastError} /> : null}
-                    </td>
                   </tr>
+                  {message && (
+                    <tr role="row" className={`row-${s} message-row`}>
+                      <td role="cell" colSpan={6}><Message text={message} /></td>
+                    </tr>
+                  )}
+                  </Fragment>
                 );
               })}
             </tbody>
