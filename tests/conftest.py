@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 LAYERS = ("unit", "property", "interop")
@@ -18,3 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if layer in LAYERS:
             item.add_marker(layer)
+
+
+hypothesis.settings.register_profile("athanor", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("athanor")
