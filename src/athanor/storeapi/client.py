@@ -6,7 +6,7 @@ prints, ``rpc error: code = Unavailable desc = ...``, because that text reaches 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -136,7 +136,7 @@ class Connection:
     def __init__(self, address: str, tls: TlsOptions | None = None) -> None:
         self.address = address
         self._channel = open_channel(address, tls)
-        self._unary: dict[str, Callable[..., Any]] = {}
+        self._unary: dict[str, Any] = {}
         self._series = self._channel.unary_stream("/thanos.Store/Series")
 
     def unary(
@@ -153,7 +153,7 @@ class Connection:
         method = self._unary.get(path)
         if method is None:
             method = self._unary[path] = self._channel.unary_unary(path)
-        future = method.future(  # type: ignore[attr-defined]
+        future = method.future(
             request, timeout=timeout_s, metadata=tuple((metadata or {}).items()), wait_for_ready=wait_for_ready
         )
         forget = cancel.on_cancel(future.cancel) if cancel is not None else None

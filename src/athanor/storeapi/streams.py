@@ -110,7 +110,7 @@ class StoreStream:
         self.n_messages = 0
         self.n_bytes = 0
         self.elapsed_s = 0.0
-        self._forget = cancel.on_cancel(self._stop)
+        self._forget = cancel.on_cancel(self.stop)
         self._thread = threading.Thread(target=self._read, name=f"series {options.where}"[:60], daemon=True)
         self._thread.start()
 
@@ -166,7 +166,8 @@ class StoreStream:
         self._closed = True
         self._call.cancel()
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
+        """Unblock both sides; no frame comes any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -175,7 +176,7 @@ class StoreStream:
     def close(self) -> None:
         """Stop reading, wait for the thread and give back the bytes of frames that nobody took."""
         self._forget()
-        self._stop()
+        self.stop()
         self._thread.join()
         with self._changed:
             left, self._queued_bytes = self._queued_bytes, 0
