@@ -7,9 +7,9 @@ node's value type.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, TypeVar
 
 from athanor.model.matchers import Matcher
 from athanor.promql.durations import ms_of_ns
@@ -80,7 +80,7 @@ class VectorSelector:
     """`name{matchers} offset o @ t`; a name outside the braces is also the last matcher.
 
     offset_expr is what was written, offset_ns its value once known. any_series: the second argument of info(), which
-    may match everything.
+    may match everything. skip_buckets: only count and sum of native histograms are needed (set by the planner).
     """
 
     name: str
@@ -94,6 +94,7 @@ class VectorSelector:
     anchored: bool = False
     smoothed: bool = False
     any_series: bool = False
+    skip_buckets: bool = False
 
     @property
     def type(self) -> ValueType:
@@ -278,6 +279,27 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
+def with_children(node: Node, kids: Sequence[Node]) -> Node:
+    """The same node over other operands, in the order of `children`; itself when they are the same."""
+    if all(new is old for new, old in zip(kids, children(node), strict=True)):
+        return node
+    match node:
+        case Binary():
+            return replace(node, lhs=kids[0], rhs=kids[1])
+        case Call():
+            return replace(node, args=tuple(kids))
+        case Aggregation():
+            return replace(node, expr=kids[0], parameter=kids[1] if len(kids) > 1 else None)
+        case MatrixSelector():
+            selector = kids[0]
+            assert isinstance(selector, VectorSelector)
+            return replace(node, selector=selector)
+        case Subquery() | Unary() | Paren() | StepInvariant():
+            return replace(node, expr=kids[0])
+        case _:
+            raise AssertionError(f"BUG: {type(node).__name__} has no operands")
+
+
 def walk(root: Node) -> Iterator[Node]:
     """Every node, parents before children, left to right; survives any depth."""
     stack: list[Node] = [root]
@@ -285,6 +307,31 @@ def walk(root: Node) -> Iterator[Node]:
         node = stack.pop()
         yield node
         stack.extend(reversed(children(node)))
+
+
+Result = TypeVar("Result")
+
+
+def fold(
+    root: Node,
+    combine: Callable[[Node, list[Result]], Result],
+    operands: Callable[[Node], Sequence[Node]] = children,
+) -> Result:
+    """Results from the leaves up: combine gets a node and the results of its operands; survives any depth."""
+    results: list[Result] = []
+    stack: list[tuple[Node, int]] = [(root, -1)]
+    while stack:
+        node, n_kids = stack.pop()
+        if n_kids < 0:
+            kids = operands(node)
+            stack.append((node, len(kids)))
+            stack.extend((kid, -1) for kid in reversed(kids))
+        else:
+            first = len(results) - n_kids
+            combined = combine(node, results[first:])
+            del results[first:]
+            results.append(combined)
+    return results[0]
 
 
 def unwrap(node: Node) -> Node:

@@ -1,4 +1,4 @@
-"""Tree -> the JSON of `parse_query` (prometheus web/api/v1/translate_ast.go): keys in alphabetical order, HTML characters escaped."""
+"""Tree -> the JSON of `parse_query`, keys in alphabetical order (prometheus web/api/v1/translate_ast.go)."""
 
 from __future__ import annotations
 

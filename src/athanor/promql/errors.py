@@ -17,7 +17,7 @@ def line_and_column(text: bytes, at: int) -> str:
 
 
 class ParseError(AthanorError):
-    """A query that is not valid PromQL. start, end: byte offsets into the text; reason: the message without the place."""
+    """A query that is not valid PromQL. start, end: byte offsets in the text; reason: the message without place."""
 
     def __init__(self, reason: str, text: bytes, start: int, end: int) -> None:
         super().__init__(f"{line_and_column(text, start)}: parse error: {reason}")

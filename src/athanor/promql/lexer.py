@@ -1,8 +1,8 @@
 """Text -> tokens, all positions in bytes (grammar: prometheus promql/parser/lex.go).
 
-A token's kind is its spelling in lower case for operators, punctuation and keywords (`+`, `sum`, `by`), otherwise one of
-the upper-case words below. A mistake ends the list with an ERROR token; the parser raises it only if it gets that far, as
-the original does.
+A token's kind is its spelling in lower case for operators, punctuation and keywords (`+`, `sum`, `by`), otherwise one
+of the upper-case words below. A mistake ends the list with an ERROR token; the parser raises it only if it gets that
+far, as the original does.
 """
 
 from __future__ import annotations

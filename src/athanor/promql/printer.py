@@ -1,4 +1,4 @@
-"""Tree -> text in normal form: lower-case keywords, single spaces, matchers sorted (prometheus promql/parser/printer.go)."""
+"""Tree -> text in normal form: lower-case keywords, single spaces, sorted matchers (promql/parser/printer.go)."""
 
 from __future__ import annotations
 
