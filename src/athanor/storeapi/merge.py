@@ -97,10 +97,18 @@ def merge_streams(sources: Sequence[FrameSource], budget: Budget) -> Iterator[Ba
     """Batches of complete series. Sources have reserved each frame's ``n_bytes`` in the budget; the merge hands that
     on.
 
-    The caller closes the sources, also when it stops early; bytes that were not handed on stay reserved until the
-    budget ends.
+    The caller closes the sources, also when it stops early; what the merge still holds then is given back here.
     """
     streams = [_Stream(source) for source in sources]
+    try:
+        yield from _merge(streams, budget)
+    finally:
+        for stream in streams:
+            for waiting in stream.pending:
+                budget.give(waiting.frame.n_bytes)
+
+
+def _merge(streams: Sequence[_Stream], budget: Budget) -> Iterator[Batch]:
     for stream in streams:
         stream.pull()
     while True:
@@ -159,13 +167,14 @@ def _pass_through(stream: _Stream, budget: Budget) -> Iterator[Batch]:
             pass
         if not stream.pending:
             return
-        waiting = stream.pending.pop(0)
+        waiting = stream.pending[0]
         end = len(waiting.frame)
-        if not stream.pending:
-            yield _combine([_Piece(waiting.frame, waiting.row, end, True)], budget)
-            continue
-        following = stream.pending[0]
-        if compare(waiting.frame.labels, end - 1, following.frame.labels, following.row) != 0:
+        goes_on = False
+        if len(stream.pending) > 1:
+            following = stream.pending[1]
+            goes_on = compare(waiting.frame.labels, end - 1, following.frame.labels, following.row) == 0
+        if not goes_on:
+            stream.pending.pop(0)
             yield _combine([_Piece(waiting.frame, waiting.row, end, True)], budget)
             continue
         # The last series goes on: it leaves together with its continuation.
@@ -173,7 +182,9 @@ def _pass_through(stream: _Stream, budget: Budget) -> Iterator[Batch]:
         while last > waiting.row and compare(waiting.frame.labels, last - 1, waiting.frame.labels, last) == 0:
             last -= 1
         if last > waiting.row:
-            yield _combine([_Piece(waiting.frame, waiting.row, last, False)], budget)
+            first, waiting.row = waiting.row, last
+            yield _combine([_Piece(waiting.frame, first, last, False)], budget)
+        stream.pending.pop(0)
         yield _combine(_continued(stream, _Piece(waiting.frame, last, end, True)), budget)
 
 

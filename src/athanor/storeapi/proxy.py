@@ -144,6 +144,8 @@ class Proxy:
         try:
             for store in plan.stores:
                 streams.append(self._open(store, request, data, budget, call, failures))
+            for stream in streams:
+                stream.report_opening()
             yield from _limited(merge_streams(streams, budget), request.limit)
             call.cancel.check()
         finally:

@@ -133,22 +133,39 @@ class StoreStream:
             else:
                 raise item
 
+    def report_opening(self) -> None:
+        """Wait for the first item; where it says that the store could not be reached, hand that to the callback now."""
+        with self._changed:
+            if not self._wait_for_item():
+                return
+            first = self._items[0][0]
+            if not isinstance(first, StreamFailure) or not first.opening:
+                return
+            self._items.popleft()
+        self._on_failure(first)
+
     def _next_item(self) -> Item | None:
         with self._changed:
-            while not self._items:
-                self._cancel.check()
-                if self._done or self._closed:
-                    return None
-                wait_s = self._wait_s()
-                if wait_s is not None and wait_s <= 0:
-                    self._silent_since = None
-                    self._time_out()
-                    continue
-                self._changed.wait(wait_s)
+            if not self._wait_for_item():
+                return None
             item, n_bytes = self._items.popleft()
             self._queued_bytes -= n_bytes
             self._changed.notify_all()
             return item
+
+    def _wait_for_item(self) -> bool:
+        """Whether there is one; False at the end. Holds the lock."""
+        while not self._items:
+            self._cancel.check()
+            if self._done or self._closed:
+                return False
+            wait_s = self._wait_s()
+            if wait_s is not None and wait_s <= 0:
+                self._silent_since = None
+                self._time_out()
+                continue
+            self._changed.wait(wait_s)
+        return True
 
     def _wait_s(self) -> float | None:
         """How long to wait for a frame: to the deadline and to the end of the allowed silence."""

@@ -44,7 +44,10 @@ def test_a_store_is_chosen_by_its_address(case):
 
 
 def external_cases():
-    for group, labels in (("filter_ext_label_matchers", "block_external_labels"), ("block_set_label_matchers", "block_set_labels")):
+    for group, labels in (
+        ("filter_ext_label_matchers", "block_external_labels"),
+        ("block_set_label_matchers", "block_set_labels"),
+    ):
         for case in EXTERNAL[group]["cases"]:
             yield EXTERNAL[group][labels], case["matchers"], case["block_matches"], case["remaining_matchers"]
     for case in EXTERNAL["matches_external_labels"]:
