@@ -22,7 +22,7 @@ from athanor.storeapi.streams import SeriesCall, StreamError, StreamFailure
 
 TENANT_HEADER = "thanos-tenant"
 DEFAULT_TENANT = "default-tenant"
-_GO_CODES = {"CANCELLED": "Canceled"}
+_GO_CODES = {"OK": "OK", "CANCELLED": "Canceled"}
 """Status names that are not simply the capitalised words."""
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (

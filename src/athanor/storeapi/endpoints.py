@@ -185,17 +185,14 @@ class EndpointSet:
         it was replaced.
         """
         now_s, limit_s = self._clock(), self._options.unhealthy_timeout_s
-        found = []
-        for endpoint in list(self._endpoints.values()):
-            if not endpoint.queryable and endpoint.has_store and endpoint.answered_s is not None:
-                silent_s = now_s - endpoint.answered_s
-                if silent_s < limit_s:
-                    found.append(MissingStore(endpoint.facts, endpoint.error or "", silent_s))
         used = [endpoint.facts for endpoint in self.stores()]
-        for endpoint, left_s in list(self._departed.values()):
-            if now_s - left_s < limit_s and endpoint.has_store and not _is_replaced(endpoint.facts, used):
+        silent = [endpoint for endpoint in list(self._endpoints.values()) if not endpoint.queryable]
+        gone = [e for e, _ in list(self._departed.values()) if not _is_replaced(e.facts, used)]
+        found = []
+        for endpoint in (*silent, *gone):
+            if endpoint.answered_s is not None and endpoint.has_store and now_s - endpoint.answered_s < limit_s:
                 error = endpoint.error or "its address has vanished"
-                found.append(MissingStore(endpoint.facts, error, now_s - (endpoint.answered_s or left_s)))
+                found.append(MissingStore(endpoint.facts, error, now_s - endpoint.answered_s))
         return sorted(found, key=lambda store: store.facts.address)
 
     def statuses(self) -> list[EndpointStatus]:
@@ -283,11 +280,8 @@ class EndpointSet:
         now_s, limit_s = self._clock(), self._options.unhealthy_timeout_s
         for address, endpoint in list(self._endpoints.items()):
             vanished = address not in specs
-            silent = (
-                not endpoint.spec.strict
-                and now_s - endpoint.created_s >= limit_s
-                and now_s - (endpoint.answered_s or 0) >= limit_s
-            )
+            last_s = endpoint.created_s if endpoint.answered_s is None else endpoint.answered_s
+            silent = not endpoint.spec.strict and now_s - max(endpoint.created_s, last_s) >= limit_s
             if vanished or silent:
                 del self._endpoints[address]
                 self._departed[address] = (endpoint, now_s)
