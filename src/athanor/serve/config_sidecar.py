@@ -27,6 +27,8 @@ class SidecarConfig(ServerConfig):
     objstore_config: str = content("objstore.config")
     """Empty: nothing is uploaded."""
     upload_compacted: bool = flag("shipper.upload-compacted")
+    ignore_unequal_block_size: bool = flag("shipper.ignore-unequal-block-size")
+    """Ship although Prometheus compacts its blocks."""
     allow_out_of_order_uploads: bool = flag("shipper.allow-out-of-order-uploads")
     skip_corrupted_blocks: bool = flag("shipper.skip-corrupted-blocks")
     hash_func: str = flag("hash-func")

@@ -70,7 +70,7 @@ class Prometheus:
     def series(
         self, matchers: Iterable[Matcher], first_ms: int, last_ms: int, limit: int, timeout_s: float
     ) -> list[dict[str, str]]:
-        data = self._query("/api/v1/series", _selection(matchers, first_ms, last_ms, limit), timeout_s)
+        data = self._query("/api/v1/series", matchers, first_ms, last_ms, limit, timeout_s)
         if not all(isinstance(labels, dict) for labels in data):
             raise DataError(f"{self.url}/api/v1/series: an entry is no set of labels")
         return data
@@ -78,13 +78,13 @@ class Prometheus:
     def label_names(
         self, matchers: Sequence[Matcher], first_ms: int, last_ms: int, limit: int, timeout_s: float
     ) -> list[str]:
-        return self._query("/api/v1/labels", _selection(matchers, first_ms, last_ms, limit), timeout_s)
+        return self._query("/api/v1/labels", matchers, first_ms, last_ms, limit, timeout_s)
 
     def label_values(
         self, label: str, matchers: Sequence[Matcher], first_ms: int, last_ms: int, limit: int, timeout_s: float
     ) -> list[str]:
         path = f"/api/v1/label/{quote(label, safe='')}/values"
-        return self._query(path, _selection(matchers, first_ms, last_ms, limit), timeout_s)
+        return self._query(path, matchers, first_ms, last_ms, limit, timeout_s)
 
     def remote_read(self, body: bytes, cancel: CancelToken) -> Iterator[bytes]:
         """The pieces of a streamed answer. Cancelling closes the connection at once."""
@@ -118,7 +118,10 @@ class Prometheus:
     def close(self) -> None:
         self._pool.clear()
 
-    def _query(self, path: str, query: list[tuple[str, str]], timeout_s: float) -> list[Any]:
+    def _query(
+        self, path: str, matchers: Iterable[Matcher], first_ms: int, last_ms: int, limit: int, timeout_s: float
+    ) -> list[Any]:
+        query = _selection(matchers, first_ms, last_ms, limit)
         answer = self._get(path, query, timeout_s)
         if answer.status == 204:
             return []
@@ -130,7 +133,7 @@ class Prometheus:
             return []
         if not isinstance(data, list):
             raise DataError(f"{self.url}{path}: the answer is {type(data).__name__}, expected a list")
-        return data
+        return data[:limit] if limit > 0 else data  # releases before 3 ignore the parameter
 
     def _get(
         self, path: str, query: Sequence[tuple[str, str]] | Mapping[str, str], timeout_s: float
