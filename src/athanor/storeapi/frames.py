@@ -16,6 +16,7 @@ from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable
 from athanor.storeapi import messages
 from athanor.storeapi import wire_kernels as kernels
+from athanor.storeapi.hashes import fill_hashes
 
 FRAME_BYTES = 512 * 1024
 """Chunk data of one frame; gRPC in Python moves half-megabyte messages at over 1 GB/s."""
@@ -155,14 +156,15 @@ def write_series_frames(
     """``SeriesResponse`` messages with these series, in order.
 
     batch_size 0 or 1: one ``series`` message for each response; n: ``batch`` messages of at most n series and at most
-    ``frame_bytes`` of chunk data; a bigger single series goes through whole. The hash field is what the table holds
-    (see ``hashes.fill_hashes``). Rows of encoding 0 become chunks that carry only their times.
+    ``frame_bytes`` of chunk data; a bigger single series goes through whole. Hashes that the table does not know are
+    computed. Rows of encoding 0 become chunks that carry only their times.
     """
     n = len(labels)
     offsets = np.ascontiguousarray(labels.offsets)
     misplaced = kernels.first_outside(chunks.at, chunks.size, chunks.arena.size)
     if misplaced >= 0:
         raise AssertionError(f"BUG: chunk row {misplaced} lies outside its arena of {chunks.arena.size} bytes")
+    chunks = fill_hashes(chunks)
     starts, body, data_bytes = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
     wrong = kernels.size_series(
         offsets, chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate, chunks.hash,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import xxhash
 
+from athanor.kernel.checksum_kernels import xxhash64_spans
 from athanor.model.tables import ChunkTable
 
 
@@ -15,9 +15,10 @@ def fill_hashes(chunks: ChunkTable) -> ChunkTable:
     unknown = np.flatnonzero((chunks.hash == 0) & (chunks.encoding != 0))
     if unknown.size == 0:
         return chunks
+    found = np.empty(unknown.size, np.uint64)
+    outside = xxhash64_spans(chunks.arena, chunks.at[unknown], chunks.size[unknown], found)
+    if outside >= 0:
+        raise AssertionError(f"BUG: chunk row {unknown[outside]} lies outside its arena of {chunks.arena.size} bytes")
     hashes = chunks.hash.copy()
-    arena = np.ascontiguousarray(chunks.arena).data
-    spans = zip(unknown.tolist(), chunks.at[unknown].tolist(), chunks.size[unknown].tolist(), strict=True)
-    for row, at, size in spans:
-        hashes[row] = xxhash.xxh64_intdigest(arena[at : at + size])
+    hashes[unknown] = found
     return replace(chunks, hash=hashes)

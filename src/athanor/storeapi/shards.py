@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import xxhash
 
 from athanor.kernel import labels as label_tables
 from athanor.model.arrays import I64, U64
-from athanor.model.tables import LabelTable, decode_label_set
+from athanor.model.tables import LabelTable
+from athanor.storeapi import shard_kernels as kernels
 from athanor.storeapi.frames import SeriesFrame
 from athanor.storeapi.rows import reorder
 
@@ -36,16 +36,13 @@ def shard_of(info: Any) -> Shard | None:
 
 
 def shard_hashes(table: LabelTable, shard: Shard) -> U64:
-    """uint64[n]. Equal projections are hashed once: sharding is by few labels."""
+    """uint64[n]: the hash of the labels that decide."""
     project = label_tables.keep if shard.by else label_tables.drop
     projected = project(table, shard.labels)
-    codes, firsts = label_tables.unique(projected)
-    distinct = np.empty(firsts.size, np.uint64)
-    for i, row in enumerate(firsts.tolist()):
-        pairs = decode_label_set(projected.encoded(row))
-        text = b"".join(name.encode() + b"\xff" + value.encode() + b"\xff" for name, value in pairs)
-        distinct[i] = xxhash.xxh64_intdigest(text)
-    return distinct[codes]
+    longest = int(np.diff(projected.offsets).max(initial=0))
+    out = np.empty(len(projected), np.uint64)
+    kernels.hash_sets(projected.arena, projected.offsets, np.empty(longest, np.uint8), out)
+    return out
 
 
 def matching_rows(table: LabelTable, shard: Shard) -> I64:

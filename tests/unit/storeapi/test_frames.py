@@ -38,7 +38,7 @@ names = st.sampled_from(["__name__", "a", "ab", "b", "job", "z", "le", "ü"])
 values = st.text(alphabet="ab:1é", min_size=1, max_size=150)
 label_sets = st.dictionaries(names, values, max_size=6).map(lambda d: sorted(d.items(), key=lambda p: p[0].encode()))
 times = st.integers(-(2**63), 2**63 - 1) | st.integers(1_700_000_000_000, 1_700_000_100_000)
-sub_chunk = st.tuples(st.integers(0, 2), st.binary(max_size=40), st.integers(0, 2**64 - 1))
+sub_chunk = st.tuples(st.integers(0, 2), st.binary(max_size=40), st.integers(1, 2**64 - 1))
 chunks = st.tuples(times, times, st.dictionaries(st.sampled_from(reference.SUB_CHUNKS), sub_chunk, min_size=1)).map(
     lambda c: (c[0], c[1], {name: c[2][name] for name in reference.SUB_CHUNKS if name in c[2]})
 )
@@ -112,6 +112,13 @@ def test_a_warning_and_hints_are_told_apart():
     hints = read_series_frame(bytes.fromhex(WIRE[3]["hex"]))
     assert frames.warning_frame("warning").hex() == WIRE[2]["hex"]
     assert hints.data == bytes.fromhex(WIRE[3]["hex"])[2:]
+
+
+def test_a_hash_that_the_table_does_not_know_is_computed():
+    data = bytes.fromhex(WIRE[0]["hex"])
+    frame = read_series_frame(data)
+    unknown = replace(frame.chunks, hash=np.zeros(1, np.uint64))
+    assert list(write_series_frames(frame.labels, unknown, 0)) == [data]
 
 
 def test_the_chunk_arena_is_the_frame_itself():
