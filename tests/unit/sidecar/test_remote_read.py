@@ -166,7 +166,7 @@ def test_a_stream_that_ends_inside_a_frame_is_an_error(size: int):
 
 def test_a_frame_above_the_limit_is_refused_before_it_is_read():
     with pytest.raises(DataError, match="message size exceeded the limit 50000000 bytes"):
-        read([bytes.fromhex("80e1eb17") + bytes(20)])  # 50,000,000 and 128 bytes
+        read([bytes.fromhex("81e1eb17") + bytes(20)])  # 50,000,001
 
 
 @given(st.data())
