@@ -102,6 +102,15 @@ class Watch:
             self.errors.append(message.text)
 
 
+def until(page: Any, expression: str, timeout_ms: int = 10_000) -> None:
+    """Waits for a JavaScript expression; Playwright's own wait evaluates inside the page, which the policy forbids."""
+    for _ in range(timeout_ms // 50):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not true after {timeout_ms} ms: {expression}")
+
+
 @pytest.fixture
 def page(browser: Any, server: Any) -> Iterator[Any]:
     """A fresh page at 1400x900 in UTC; the test fails when the page logs an error or leaves its origin."""
@@ -110,6 +119,7 @@ def page(browser: Any, server: Any) -> Iterator[Any]:
     tab.set_default_timeout(10_000)
     watch = Watch(tab)
     tab.watch = watch
+    tab.until = lambda expression, timeout_ms=10_000: until(tab, expression, timeout_ms)
     yield tab
     context.close()
     assert watch.errors == []

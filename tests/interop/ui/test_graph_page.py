@@ -162,7 +162,9 @@ def test_random_query_strings_cause_no_page_error(page, server):
     page.wait_for_selector(".cm-content")
     for _ in range(500):
         text = "".join(rng.choice(words) for _ in range(rng.randint(0, 25)))
-        page.evaluate("text => { history.pushState(null, '', '?' + text); dispatchEvent(new PopStateEvent('popstate')) }", text)
+        page.evaluate(
+            "text => { history.pushState(null, '', '?' + text); dispatchEvent(new PopStateEvent('popstate')) }", text
+        )
     page.wait_for_selector(".cm-content")
     assert page.locator("text=This page failed").count() == 0
 
@@ -222,7 +224,7 @@ def test_two_panels_run_together_and_removing_the_first_renumbers_the_second(pag
     assert "g1.expr" not in page.url
 
 
-# --- results ---------------------------------------------------------------------------------------------------------
+# --- results --------------------------------------------------------------------------------------------------------
 
 
 def test_the_table_shows_a_column_per_label_that_differs_and_sorts(page, server, golden):
@@ -257,7 +259,7 @@ def test_labels_and_errors_with_markup_stay_text(page, server, golden, fake):
     page.goto(server.url + "/graph?g0.expr=demo_odd")
     page.locator("table.data").wait_for()
     assert 'html <b>&"q" \\ é' in page.locator("table.data").inner_text()
-    evil = '<img src=x onerror="document.title=1">'
+    evil = "<img src=x onerror=document.title=1>"
     server.answer = lambda asked: fake.matrix([({"a": evil}, [(NOON, "1")]), ({"a": "b"}, [(NOON, "2")])], [evil])
     open_graph(page, server, range_link(evil))
     assert evil in page.locator(".legend").inner_text()
@@ -270,15 +272,27 @@ def test_labels_and_errors_with_markup_stay_text(page, server, golden, fake):
     assert page.locator("main img").count() == 0
 
 
+def shown_after_ms(page: Any) -> float:
+    """From the last byte of the answer to the picture or table: reading it, handing it over, drawing it."""
+    page.until("performance.getEntriesByName('athanor:drawn').length > 0", 60_000)
+    took: float = page.evaluate(
+        """() => {
+        const [answer] = performance.getEntriesByName('athanor:answer');
+        const [drawn] = performance.getEntriesByName('athanor:drawn');
+        return drawn.startTime - answer.startTime + answer.detail;
+        }"""
+    )
+    return took
+
+
 def test_ten_thousand_series_show_at_once_with_few_nodes_and_scroll_to_the_end(page, server, fake):
     rows = [({"__name__": "m", "n": f"{n:05d}"}, str(n)) for n in range(10_000)]
     server.answer = lambda asked: fake.vector(rows)
     page.goto(server.url + "/graph?g0.expr=m")
     page.locator("table.data tbody tr").nth(5).wait_for()
-    took_ms = page.evaluate(
-        """() => { const entry = performance.getEntriesByType('paint').at(-1); return performance.now() - entry.startTime }"""
-    )
-    assert took_ms < 10_000
+    shown_ms = shown_after_ms(page)
+    print("10 000 rows shown after", shown_ms, "ms")
+    assert shown_ms < 1500
     assert page.evaluate("document.querySelectorAll('*').length") < 3000
     scroll = page.locator(".table-scroll")
     scroll.evaluate("element => { element.scrollTop = element.scrollHeight }")
@@ -320,20 +334,27 @@ PIXELS_IN_ROWS = """([from, to]) => {
     return n;
 }"""
 
-PIXELS_IN_COLUMNS = PIXELS_IN_ROWS.replace(
-    "const y = Math.round((over.top - box.top + over.height * from) * k);",
-    "const y = Math.round((over.top - box.top) * k); const x = Math.round((over.left - box.left + over.width * from) * k);",
-).replace(
-    "const height = Math.round(over.height * (to - from) * k);",
-    "const height = Math.round(over.height * k); const width = Math.round(over.width * (to - from) * k);",
-).replace("(over.left - box.left) * k, y, over.width * k, height", "x, y, width, height")
+PIXELS_IN_COLUMNS = (
+    PIXELS_IN_ROWS.replace(
+        "const y = Math.round((over.top - box.top + over.height * from) * k);",
+        "const y = Math.round((over.top - box.top) * k);"
+        "const x = Math.round((over.left - box.left + over.width * from) * k);",
+    )
+    .replace(
+        "const height = Math.round(over.height * (to - from) * k);",
+        "const height = Math.round(over.height * k); const width = Math.round(over.width * (to - from) * k);",
+    )
+    .replace("(over.left - box.left) * k, y, over.width * k, height", "x, y, width, height")
+)
 
 
 def test_missing_steps_are_not_bridged_and_a_lone_sample_is_visible(page, server, fake):
     start = NOON - 3600
-    values = [(start + n * 60, "1") for n in range(10)] + [(start + 30 * 60, "2")] + [
-        (start + n * 60, "1") for n in range(50, 61)
-    ]
+    values = (
+        [(start + n * 60, "1") for n in range(10)]
+        + [(start + 30 * 60, "2")]
+        + [(start + n * 60, "1") for n in range(50, 61)]
+    )
     server.answer = lambda asked: fake.matrix([({"__name__": "m"}, values)])
     open_graph(page, server, range_link(step_input="60"))
     page.wait_for_timeout(200)
@@ -356,8 +377,9 @@ def test_a_thousand_series_of_11000_points_are_drawn_without_blocking_the_page(p
     server.answer = answer
     page.set_default_timeout(60_000)
     page.add_init_script(
-        """window.longTasks = []; new PerformanceObserver(list => list.getEntries().forEach(e => longTasks.push(e.duration)))
-        .observe({ type: 'longtask', buffered: true });"""
+        """window.longTasks = [];
+        const observer = new PerformanceObserver(list => list.getEntries().forEach(e => longTasks.push(e.duration)));
+        observer.observe({ type: 'longtask', buffered: true });"""
     )
     open_graph(page, server, range_link(range_="3h", step_input="1"))
     page.wait_for_timeout(1500)
@@ -365,20 +387,33 @@ def test_a_thousand_series_of_11000_points_are_drawn_without_blocking_the_page(p
     assert "of 1\u2009000 series" in text
     assert page.evaluate("document.querySelectorAll('*').length") < 3000
     longest = page.evaluate("Math.max(0, ...longTasks)")
-    print("longest task", longest, "ms")
-    assert longest < 1000  # the bar is 200 ms on a quiet machine; a shared one is allowed more
+    shown_ms = shown_after_ms(page)
+    print("1000 x 10 801 points drawn after", shown_ms, "ms; longest task", longest, "ms")
+    # The bars are 2500 ms and 200 ms on a quiet machine; a machine shared with other tests is allowed twice that.
+    assert shown_ms < 5000
+    assert longest < 400
     page.locator(".legend tbody tr").nth(3).hover()
     page.wait_for_selector(".chart .is-faded")
 
 
-# --- failures (checks 10 and 11) --------------------------------------------------------------------------------------
+# --- failures (checks 10 and 11) ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("status", "content_type", "body", "words"),
     [
-        (422, "application/json", '{"status":"error","errorType":"execution","error":"many-to-many"}', "execution many-to"),
-        (503, "application/json", '{"status":"error","errorType":"timeout","error":"query timed out"}', "--query.timeout"),
+        (
+            422,
+            "application/json",
+            '{"status":"error","errorType":"execution","error":"many-to-many"}',
+            "execution many-to",
+        ),
+        (
+            503,
+            "application/json",
+            '{"status":"error","errorType":"timeout","error":"query timed out"}',
+            "--query.timeout",
+        ),
         (200, "application/json", '{"status":"succ', "not JSON"),
         (502, "text/html", "<html>bad gateway</html>", "HTTP 502"),
         (401, "text/html", "<html>login</html>", "login"),
@@ -452,7 +487,7 @@ def test_an_empty_result_says_what_was_asked_and_where_the_data_is(page, server,
     empty.get_by_text("The newest data of all endpoints is from 2023-11-14 23:13:20 UTC.").wait_for()
 
 
-# --- coverage (check 4) -----------------------------------------------------------------------------------------------
+# --- coverage (check 4) ---------------------------------------------------------------------------------------------
 
 
 def test_a_killed_store_is_missing_from_the_coverage_also_when_the_answer_has_no_warning(page, server, golden):
@@ -491,7 +526,7 @@ def test_information_about_the_query_is_no_sign_of_a_partial_answer(page, server
     assert "state-ok" in page.get_by_test_id("coverage").get_attribute("class")
 
 
-# --- completion (check 9) ----------------------------------------------------------------------------------------------
+# --- completion (check 9) -------------------------------------------------------------------------------------------
 
 
 def test_completion_asks_for_at_most_1000_names_that_contain_the_typed_letters(page, server):
@@ -515,23 +550,25 @@ def test_typing_stays_quick_with_150000_names(page, server):
     page.goto(server.url + "/graph")
     page.locator(".cm-content").click()
     page.evaluate(
-        """() => { window.slowest = 0;
-        new PerformanceObserver(list => list.getEntries().forEach(e => { window.slowest = Math.max(window.slowest, e.duration) }))
-        .observe({ type: 'longtask' }) }"""
+        """() => {
+        window.slowest = 0;
+        const note = entry => { window.slowest = Math.max(window.slowest, entry.duration) };
+        new PerformanceObserver(list => list.getEntries().forEach(note)).observe({ type: 'longtask' });
+        }"""
     )
     page.keyboard.type("metric_00_seconds_to", delay=30)
     page.wait_for_timeout(500)
     assert page.evaluate("window.slowest") < 400
 
 
-# --- keyboard and time zones (checks 13 and 14) --------------------------------------------------------------------------
+# --- keyboard and time zones (checks 13 and 14) ---------------------------------------------------------------------
 
 
 def test_the_keyboard_alone_runs_a_query_and_changes_the_range(page, server, fake):
     server.answer = lambda asked: wave(fake) if "range" in asked.path else fake.vector([({"__name__": "up"}, "1")])
     page.goto(server.url + "/graph")
     page.locator(".cm-content").wait_for()
-    page.wait_for_function("document.activeElement?.classList.contains('cm-content')")  # focused on load
+    page.until("document.activeElement?.classList.contains('cm-content')")  # focused on load
     page.keyboard.type("up ")
     page.keyboard.press("Enter")
     wait_for_queries(server, page, 1)
@@ -559,8 +596,7 @@ def test_the_chart_is_read_and_zoomed_with_the_arrow_keys(page, server, fake):
     page.locator(".chart-focus").focus()
     for _ in range(3):
         page.keyboard.press("ArrowRight")
-    live = page.locator("[aria-live=polite]").first
-    live.get_by_text("2023-11-15 11:02:00").wait_for()
+    page.locator(".graph-view > [aria-live=polite]", has_text="2023-11-15 11:02:00").wait_for(state="attached")
     for _ in range(10):
         page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Enter")
@@ -607,10 +643,10 @@ def test_the_legend_isolates_hides_and_sorts_and_the_address_keeps_it(page, serv
     legend.get_by_role("button", name="max").click()
     assert 'n="3"' in legend.locator("tbody tr").first.inner_text()
     legend.locator("tbody tr").first.get_by_role("button").click()
-    page.wait_for_function("document.querySelectorAll('.legend tr.is-off').length === 3")
+    page.until("document.querySelectorAll('.legend tr.is-off').length === 3")
     page.reload()
     page.wait_for_selector(".chart canvas")
     assert page.locator(".legend tr.is-off").count() == 3
     page.get_by_role("button", name="Show all series").click()
-    page.wait_for_function("document.querySelectorAll('.legend tr.is-off').length === 0")
+    page.until("document.querySelectorAll('.legend tr.is-off').length === 0")
     assert len(server.queries()) == 2  # only the reload asked again

@@ -19,7 +19,7 @@ def test_sick_endpoints_come_first_and_counts_are_per_type(page, server, fake):
     message = page.locator(".message")
     assert message.bounding_box()["height"] < 60
     page.get_by_role("button", name="more", exact=True).click()
-    page.wait_for_function("document.querySelector('.message').offsetHeight > 30")
+    page.until("document.querySelector('.message').offsetHeight > 30")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -42,17 +42,17 @@ def test_open_ends_are_unbounded_and_a_store_without_blocks_has_no_data(page, se
 
 def test_filters_are_in_the_address_and_survive_a_reload(page, server):
     page.goto(server.url + "/stores")
-    page.get_by_label("Filter endpoints").fill("replica=\"b\"")
-    page.wait_for_function("document.querySelectorAll('table.stores tbody tr').length === 1")
+    page.get_by_label("Filter endpoints").fill('replica="b"')
+    page.until("document.querySelectorAll('table.stores tbody tr').length === 1")
     page.reload()
-    page.wait_for_function("document.querySelectorAll('table.stores tbody tr').length === 1")
+    page.until("document.querySelectorAll('table.stores tbody tr').length === 1")
     assert page.get_by_label("Filter endpoints").input_value() == 'replica="b"'
     page.get_by_label("Filter endpoints").fill("")
     page.locator(".summary-item", has_text="store").click()
     page.wait_for_url(re.compile("type=store"))
     assert page.locator("table.stores tbody tr").count() == 1
     page.go_back()
-    page.wait_for_function("document.querySelectorAll('table.stores tbody tr').length === 3")
+    page.until("document.querySelectorAll('table.stores tbody tr').length === 3")
 
 
 def test_more_label_sets_open_on_demand(page, server, fake):
@@ -61,7 +61,7 @@ def test_more_label_sets_open_on_demand(page, server, fake):
     page.locator(".label-set").nth(1).wait_for()
     assert page.locator(".label-set").count() == 2
     page.get_by_role("button", name="5 more").click()
-    page.wait_for_function("document.querySelectorAll('.label-set').length === 7")
+    page.until("document.querySelectorAll('.label-set').length === 7")
 
 
 def test_an_endpoint_that_goes_down_or_leaves_is_seen_within_ten_seconds(page, server):

@@ -27,7 +27,7 @@ def answer(fake: Any) -> Any:
     return reply
 
 
-# --- prefixes (check 15) -------------------------------------------------------------------------------------------------
+# --- prefixes (check 15) --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_every_request_stays_below_the_prefix(browser, fake, prefix, external, h
         server.stop()
 
 
-# --- policy (check 16) and sizes (check 20) ------------------------------------------------------------------------------
+# --- policy (check 16) and sizes (check 20) -------------------------------------------------------------------------
 
 
 def test_the_policy_allows_no_inline_script_and_no_other_origin(page, server, fake):
@@ -103,9 +103,9 @@ def test_bundles_stay_within_their_budgets(page, server, fake):
 
 def test_the_title_says_page_or_expression(page, server):
     page.goto(server.url + "/graph?g0.expr=up")
-    page.wait_for_function("document.title === 'up · query · Athanor'")
+    page.until("document.title === 'up · query · Athanor'")
     page.goto(server.url + "/graph")
-    page.wait_for_function("document.title === 'Graph · query · Athanor'")
+    page.until("document.title === 'Graph · query · Athanor'")
 
 
 def test_a_page_that_this_version_does_not_have_says_so(page, server):
@@ -113,7 +113,7 @@ def test_a_page_that_this_version_does_not_have_says_so(page, server):
     page.get_by_text("No page at /alerts").wait_for()
 
 
-# --- accessibility (checks 12 and 22) ---------------------------------------------------------------------------------------
+# --- accessibility (checks 12 and 22) -------------------------------------------------------------------------------
 
 
 STATES = ["full", "empty", "error"]
@@ -131,7 +131,9 @@ def test_axe_finds_nothing(browser, server, fake, theme, state, path):
         server.answer = lambda asked: fake.matrix([]) if "range" in asked.path else fake.vector([])
         server.stores = {}
     else:
-        server.answer = lambda asked: fake.Reply('{"status":"error","errorType":"execution","error":"1:1: parse error"}', 422)
+        server.answer = lambda asked: fake.Reply(
+            '{"status":"error","errorType":"execution","error":"1:1: parse error"}', 422
+        )
         server.stores_fail = True
     # The policy forbids foreign scripts; axe is one, so this context goes without.
     context = browser.new_context(color_scheme=theme, bypass_csp=True, viewport={"width": 1300, "height": 900})
@@ -139,7 +141,11 @@ def test_axe_finds_nothing(browser, server, fake, theme, state, path):
         tab = context.new_page()
         address = "/stores" if path == "stores" else GRAPH if path == "graph" else GRAPH.replace("tab=0", "tab=1")
         tab.goto(server.url + address)
-        wanted = {"graph": ".chart canvas", "table": "table.data", "stores": "table.stores"}[path] if state == "full" else None
+        wanted = (
+            {"graph": ".chart canvas", "table": "table.data", "stores": "table.stores"}[path]
+            if state == "full"
+            else None
+        )
         if wanted:
             tab.wait_for_selector(wanted)
         else:
@@ -147,8 +153,12 @@ def test_axe_finds_nothing(browser, server, fake, theme, state, path):
         tab.wait_for_timeout(300)
         tab.add_script_tag(path=str(AXE))
         violations = tab.evaluate(
-            """async () => (await axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }))
-            .violations.map(v => v.id + ': ' + v.nodes.map(n => n.target + ' ' + n.failureSummary).slice(0, 3).join(' | '))"""
+            """async () => {
+            const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+            const found = await axe.run(document, { runOnly: rules });
+            const text = node => node.target + ' ' + node.failureSummary;
+            return found.violations.map(v => v.id + ': ' + v.nodes.map(text).slice(0, 3).join(' | '));
+            }"""
         )
         assert violations == []
     finally:
@@ -163,17 +173,21 @@ def test_series_colours_stand_out_from_the_background(browser, server, fake, the
     try:
         tab = context.new_page()
         tab.goto(server.url + GRAPH)
-        tab.wait_for_selector(".legend .swatch line")
+        tab.wait_for_selector(".legend .swatch")
         lowest = tab.evaluate(
             """() => {
-            const light = text => { const c = text.match(/[\\d.]+/g).slice(0, 3).map(Number).map(v => v / 255)
-                .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-                return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2] };
+            const channel = v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+            const light = text => {
+                const c = text.match(/[\\d.]+/g).slice(0, 3).map(v => channel(v / 255));
+                return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2];
+            };
             const back = light(getComputedStyle(document.querySelector('.panel')).backgroundColor);
-            const ratios = [...document.querySelectorAll('.legend .swatch line')].map(line => {
+            const lines = [...document.querySelectorAll('.legend .swatch line')];
+            const ratios = lines.map(line => {
                 const own = light(getComputedStyle(line).stroke);
-                return (Math.max(own, back) + 0.05) / (Math.min(own, back) + 0.05) });
-            return [Math.min(...ratios), new Set([...document.querySelectorAll('.legend .swatch line')].map(l => l.getAttribute('stroke'))).size]
+                return (Math.max(own, back) + 0.05) / (Math.min(own, back) + 0.05);
+            });
+            return [Math.min(...ratios), new Set(lines.map(line => line.getAttribute('stroke'))).size];
             }"""
         )
         assert lowest[0] >= 3.0

@@ -38,8 +38,8 @@ export interface Instant {
 }
 
 export type Outcome =
-  | { id: number; matrix: Matrix; tookMs: number; traceId: string; nBytes: number }
-  | { id: number; instant: Instant; tookMs: number; traceId: string; nBytes: number }
+  | { id: number; matrix: Matrix; tookMs: number; readMs: number; traceId: string; nBytes: number }
+  | { id: number; instant: Instant; tookMs: number; readMs: number; traceId: string; nBytes: number }
   | { id: number; failure: Failure; tookMs: number };
 
 const SHOWN_TEXT_CHARS = 400_000;
@@ -100,7 +100,7 @@ async function run(message: RunMessage, signal: AbortSignal): Promise<{ outcome:
   if (response.ok && message.kind === 'range' && bytes[0] === 0x7b) {
     try {
       const matrix = readRange(bytes, message);
-      return { outcome: { ...common, matrix }, transfer: [matrix.values.buffer, matrix.times.buffer] };
+      return { outcome: { ...common, readMs: took() - tookMs, matrix }, transfer: [matrix.values.buffer, matrix.times.buffer] };
     } catch (error) {
       const failure = bytes.length < 5e6 ? failureOf(response.status, contentType, new TextDecoder().decode(bytes)) : null;
       return {
@@ -112,7 +112,8 @@ async function run(message: RunMessage, signal: AbortSignal): Promise<{ outcome:
   const text = new TextDecoder().decode(bytes);
   const failure = failureOf(response.status, contentType, text);
   if (failure) return { outcome: { ...common, failure }, transfer: [] };
-  return { outcome: { ...common, instant: readInstant(text, bytes.length) }, transfer: [] };
+  const instant = readInstant(text, bytes.length);
+  return { outcome: { ...common, readMs: took() - tookMs, instant }, transfer: [] };
 }
 
 self.onmessage = (event: MessageEvent<RunMessage | { abort: number }>) => {

@@ -1,6 +1,12 @@
 // The main thread's side of the query worker.
 import type { Outcome, RunMessage } from './query.worker';
 
+/** A mark for the browser's performance tools and for the tests of the speed; only the newest of a name is kept. */
+export function timingMark(name: string, detail?: number): void {
+  performance.clearMarks(name);
+  performance.mark(name, { detail });
+}
+
 let worker: Worker | null = null;
 let lastId = 0;
 const waiting = new Map<number, (outcome: Outcome) => void>();
@@ -10,6 +16,7 @@ function theWorker(): Worker {
     worker = new Worker(new URL('./query.worker.ts', import.meta.url), { type: 'module' });
     worker.onmessage = (event: MessageEvent<Outcome>) => {
       const done = waiting.get(event.data.id);
+      if ('readMs' in event.data) timingMark('athanor:answer', event.data.readMs);
       waiting.delete(event.data.id);
       done?.(event.data);
     };

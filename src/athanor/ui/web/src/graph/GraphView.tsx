@@ -6,6 +6,7 @@ import type { Matrix } from '../lib/matrix';
 import { formatCount, formatValue } from '../lib/numbers';
 import type { PanelState } from '../lib/panelUrl';
 import { formatTime, zoneMark } from '../lib/zone';
+import { timingMark } from '../api/runner';
 import { useApp } from '../shell/app';
 import { Chart, colourOf, type CursorAt } from './chart';
 import { Legend, Swatch } from './Legend';
@@ -88,6 +89,7 @@ export function GraphView({ result, panel, partial, onChange, onZoom }: Props) {
           onZoom: (a, b) => zoom.current(a * 1000, b * 1000),
         },
       );
+      timingMark('athanor:drawn');
     }, 0);
     const observer = new ResizeObserver(() => chart.current?.resize());
     observer.observe(element);

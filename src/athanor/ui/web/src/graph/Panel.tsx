@@ -271,7 +271,7 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
             {shown && (
               <>
                 {isOld && !loading && <span className="old-mark">old result</span>}
-                <span title="Time until the whole answer was here">{humanDuration(shown.tookMs)}</span>
+                <span title={`Until the whole answer was here; reading it took ${humanDuration(shown.readMs)} more`}>{humanDuration(shown.tookMs)}</span>
                 <span>{formatCount(shown.nSeries)} series</span>
                 {view === 'graph' && <span>{formatCount(shown.nPoints)} points</span>}
                 {view === 'graph' && <span>step {formatDuration(shown.step.seconds * 1000)}</span>}

@@ -1,10 +1,11 @@
 // The table of an instant query: a column per label that differs, sortable, filterable, virtual.
 import { TextInput } from '@mantine/core';
-import { useDeferredValue, useMemo, useState } from 'react';
+import { useDeferredValue, useEffect, useMemo, useState } from 'react';
 import type { Histogram, Instant, InstantRow } from '../api/query.worker';
 import { seriesName, splitCommon, type Labels } from '../lib/labels';
 import { formatCount, formatSample, sampleNumber } from '../lib/numbers';
 import { formatTime, zoneMark } from '../lib/zone';
+import { timingMark } from '../api/runner';
 import { useApp } from '../shell/app';
 import { Icon } from '../shell/icons';
 import { useVirtual } from '../shell/useVirtual';
@@ -94,6 +95,7 @@ export function TableView({ instant, sort, onSort }: Props) {
   }, [rows, deferred, sort]);
   const [view, attach] = useVirtual(shown.length, ROW_PX);
 
+  useEffect(() => timingMark('athanor:drawn'), [rows]);
   const widthOf = (name: string) => {
     let longest = name.length + 2;
     for (let i = 0; i < Math.min(rows.length, 500); i++) longest = Math.max(longest, (rows[i].metric[name] ?? '').length);

@@ -16,6 +16,7 @@ export interface RunResult {
   expr: string;
   step: Step;
   tookMs: number;
+  readMs: number;
   traceId: string;
   nSeries: number;
   nPoints: number;
@@ -76,7 +77,7 @@ export function useRun(): [RunState, (panel: PanelState, defaults: Defaults, for
           setState((s) => ({ ...s, loading: false, failure: outcome.failure }));
           return;
         }
-        const common = { expr: panel.expr, step, tookMs: outcome.tookMs, traceId: outcome.traceId, atMs: nowMs, endMs: request.endMs };
+        const common = { expr: panel.expr, step, tookMs: outcome.tookMs, readMs: outcome.readMs, traceId: outcome.traceId, atMs: nowMs, endMs: request.endMs };
         const result: RunResult = 'matrix' in outcome
           ? {
               ...common, instant: null, warnings: outcome.matrix.warnings, nSeries: outcome.matrix.metrics.length, nPoints: outcome.matrix.nPoints,
