@@ -8,6 +8,7 @@ import cramjam
 import numpy as np
 import pytest
 import xxhash
+from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,11 +175,16 @@ def test_hostile_payloads_with_a_right_checksum_end_in_an_error_or_the_plain_ans
     payload = bytearray(STREAM[5:103])
     for _ in range(data.draw(st.integers(1, 3))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    stream = framed(bytes(payload))
     try:
-        found = read([framed(bytes(payload))])
+        found = read([stream])
     except DataError:
         return
-    assert found == plain_read(framed(bytes(payload)))
+    try:
+        expected = plain_read(stream)
+    except DecodeError:  # the library refuses texts that are not UTF-8, Go does not
+        return
+    assert found == expected
 
 
 def test_a_chunk_without_encoding_is_an_error():
