@@ -113,7 +113,7 @@ def _scan(data: U8, joined: bool, keep_empty: bool, where: str) -> SeriesFrame:
     return SeriesFrame(table, chunks)
 
 
-def read_series_frame(buffer: bytes, *, where: str = "series frame", keep_empty: bool = False) -> Frame:
+def read_series_frame(buffer: bytes | memoryview, *, where: str = "series frame", keep_empty: bool = False) -> Frame:
     """One ``SeriesResponse``: series (single or batched), a warning, or hints.
 
     The chunk table's arena is ``buffer`` itself. An empty response is a frame without series. Chunks that carry times
@@ -121,7 +121,7 @@ def read_series_frame(buffer: bytes, *, where: str = "series frame", keep_empty:
     proxy. Raises DataError with the byte position where the bytes break the format.
     """
     if buffer[:1] in (b"\x12", b"\x1a"):
-        return _other_frame(buffer, where)
+        return _other_frame(bytes(buffer), where)
     return _scan(as_bytes(buffer), False, keep_empty, where)
 
 

@@ -86,6 +86,8 @@ class StoreFacts:
     supports_sharding: bool = False
     supports_without_replica_labels: bool = False
     is_local: bool = False
+    tsdb_infos: tuple[bytes, ...] = ()
+    """Serialised ``info.TSDBInfo`` messages."""
 
     @property
     def text(self) -> str:

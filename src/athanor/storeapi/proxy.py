@@ -298,6 +298,8 @@ class Proxy:
         response.store.max_time = max((one.max_time_ms for one in facts), default=MAX_TIME_MS)
         response.store.supports_sharding = True
         response.store.supports_without_replica_labels = True
+        for one in facts:
+            response.store.tsdb_infos.extend(info.TSDBInfo.FromString(data) for data in one.tsdb_infos)
         return response
 
 

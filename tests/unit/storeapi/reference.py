@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
+import mmap
 import struct
 
 import numpy as np
@@ -181,3 +183,24 @@ def merged(series):
 
         out.append((labels, [row for chunk in sorted(kept, key=key) for row in chunk.values()]))
     return out
+
+
+class Guarded:
+    """Arrays that end where memory ends: the page behind them may not be touched."""
+
+    def __init__(self, n_bytes):
+        page = mmap.PAGESIZE
+        self._size = -(-n_bytes // page) * page
+        self._memory = mmap.mmap(-1, self._size + page)
+        whole = np.frombuffer(self._memory, np.uint8)
+        address = whole.ctypes.data + self._size
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(page), 0) != 0:
+            raise OSError(ctypes.get_errno(), "mprotect")
+        self._room = whole[: self._size]
+
+    def put(self, data):
+        """The bytes, placed so that the first one after them is in the forbidden page."""
+        room = self._room[self._size - len(data) :]
+        room[:] = np.frombuffer(data, np.uint8)
+        return room

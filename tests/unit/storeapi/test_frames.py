@@ -177,11 +177,16 @@ def hostile_base():
     return reference.batch_frame(made), reference.single_frame(made[0])
 
 
+GUARDED = reference.Guarded(1 << 13)
+
+
 def check_hostile(data):
-    """A DataError, or columns whose spans lie inside the frame and are what protobuf reads where it accepts the
-    bytes."""
+    """A DataError, or columns whose spans lie inside the frame and are what protobuf reads where it accepts the bytes.
+
+    The frame ends at a page that may not be touched.
+    """
     try:
-        frame = read_series_frame(data)
+        frame = read_series_frame(memoryview(GUARDED.put(data)))
     except DataError:
         return
     if not isinstance(frame, SeriesFrame):
@@ -209,17 +214,31 @@ def test_every_flipped_byte_and_every_truncation_ends_in_an_error_or_the_referen
         check_hostile(base[:i])
 
 
+def edited(rng, base):
+    """A few edits that prefer lengths: a byte replaced, bytes put in or taken out."""
+    data = bytearray(base)
+    for _ in range(rng.randint(1, 4)):
+        i = rng.randrange(len(data))
+        if rng.random() < 0.5:
+            data[i] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        elif rng.random() < 0.5:
+            data[i:i] = bytes(rng.choice((0x80, 0xFF, 0x0A, 0x12)) for _ in range(rng.randint(1, 10)))
+        elif len(data) > 8:
+            del data[i : i + rng.randint(1, 8)]
+    return bytes(data)
+
+
+def run_seeded_edits(seed, n):
+    rng, bases = random.Random(seed), hostile_base()
+    for _ in range(n):
+        check_hostile(edited(rng, rng.choice(bases)))
+
+
 def test_seeded_edits_of_lengths_end_in_an_error_or_the_reference_answer():
-    rng = random.Random(20)
-    bases = hostile_base()
-    for _ in range(4000):
-        data = bytearray(rng.choice(bases))
-        for _ in range(rng.randint(1, 4)):
-            i = rng.randrange(len(data))
-            if rng.random() < 0.5:
-                data[i] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
-            elif rng.random() < 0.5:
-                data[i:i] = bytes(rng.choice((0x80, 0xFF, 0x0A, 0x12)) for _ in range(rng.randint(1, 10)))
-            else:
-                del data[i : i + rng.randint(1, 8)]
-        check_hostile(bytes(data))
+    run_seeded_edits(20, 4000)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(10))
+def test_a_hundred_thousand_seeded_edits_end_in_an_error_or_the_reference_answer(seed):
+    run_seeded_edits(seed, 10_000)

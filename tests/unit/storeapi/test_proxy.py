@@ -261,11 +261,13 @@ def test_label_values_need_a_name_and_merge():
 
 def test_a_proxy_advertises_the_union_of_its_stores_under_its_selector_labels():
     a = FakeStore(StoreFacts(label_sets=((("region", "us"), ("z", "1")),), min_time_ms=5, max_time_ms=7))
-    b = FakeStore(StoreFacts(label_sets=((("z", "2"),),), min_time_ms=1, max_time_ms=6))
+    tsdb = bytes.fromhex("0a0010051806")
+    b = FakeStore(StoreFacts(label_sets=((("z", "2"),),), min_time_ms=1, max_time_ms=6, tsdb_infos=(tsdb,)))
     answer = Proxy(lambda: [a, b], selector_labels=(("region", "eu"),)).info()
     sets = [[(label.name, label.value) for label in s.labels] for s in answer.label_sets]
     assert sets == [[("region", "eu"), ("z", "1")], [("region", "eu"), ("z", "2")]]
     assert (answer.store.min_time, answer.store.max_time) == (1, 7)
+    assert [(one.min_time, one.max_time) for one in answer.store.tsdb_infos] == [(5, 6)]
     nobody = Proxy(tuple).info()
     assert (nobody.store.min_time, nobody.store.max_time) == (-(2**63), 2**63 - 1)
 
