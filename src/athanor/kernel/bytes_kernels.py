@@ -1,7 +1,7 @@
 """Whole words out of byte arrays: big endian for TSDB files, little endian for hashes.
 
-The caller has checked that the bytes are there. Positions are unsigned, so that no negative index has to be excluded and
-the compiler makes one load of eight byte reads.
+The caller has checked that the bytes are there. Positions are unsigned, so that no negative index has to be excluded
+and the compiler makes one load of eight byte reads.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Sample codecs: the data of one chunk <-> arrays, many chunks in one call."""
