@@ -23,7 +23,7 @@ from athanor.sidecar.remote_read import FrameCounter, read_frames, read_request
 from athanor.sidecar.state import SidecarState
 from athanor.storeapi.frames import SeriesFrame, empty_chunks, write_series_frames
 from athanor.storeapi.hashes import fill_hashes
-from athanor.storeapi.matching import consume_external, overlay, parse_matchers
+from athanor.storeapi.matching import consume_external, parse_matchers
 from athanor.storeapi.messages import decode, encode, thanos
 from athanor.storeapi.rows import sorted_frames
 from athanor.storeapi.shards import keep_shard, shard_of
@@ -93,7 +93,7 @@ class PrometheusStore:
         external = [(name, value) for name, value in self._state.external_labels if name not in removed]
         timeout_s = _timeout_s(call)
         found = self._prometheus.series(matchers, first_ms, asked.max_time, asked.limit, timeout_s)
-        table = label_table([overlay(external, labels.items()) for labels in found])
+        table = overlaid(label_table([tuple(labels.items()) for labels in found]), external, ())
         return SeriesFrame(take(table, sort_order(table)), empty_chunks())
 
     def label_names(self, request: bytes, call: Call) -> bytes:

@@ -7,12 +7,6 @@ compared.
 from __future__ import annotations
 
 import json
-import shutil
-import socket
-import subprocess
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +26,6 @@ from athanor.storeapi.messages import encode, info, thanos
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 RECORDED = json.loads((GOLDEN / "sidecar/sidecar.json").read_text())
-BLOCKS = ("01M85PJ3KHR8M7MY2BREAE10XS", "01M85PJ3MD8JA0P6BF4R5NH6BR")
 RESPONSES = {
     "Series": thanos.SeriesResponse,
     "LabelNames": thanos.LabelNamesResponse,
@@ -54,44 +47,9 @@ class Nobody:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("prometheus is not installed: apt install prometheus")
-    directory = tmp_path_factory.mktemp("prometheus")
-    shutil.copytree(GOLDEN / "ship/blocks", directory / "data")
-    for ulid in BLOCKS:
-        shutil.copy(GOLDEN / f"ship/{ulid}.local.meta.json", directory / f"data/{ulid}/meta.json")
-    config = "global: {external_labels: {replica: a, cluster: eu1}}\n"
-    (directory / "prometheus.yml").write_text(config)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        program,
-        f"--config.file={directory}/prometheus.yml",
-        f"--storage.tsdb.path={directory}/data",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--storage.tsdb.retention.time=100y",
-    ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-@pytest.fixture(scope="module")
-def state(url: str) -> SidecarState:
+def state(prometheus_url: str) -> SidecarState:
     known = SidecarState(lambda now_ms: -(2**63))
-    prometheus = Prometheus(url, "test")
+    prometheus = Prometheus(prometheus_url, "test")
     watcher = PrometheusWatcher(prometheus, known, Nobody(), Gauge(), interval_ms=100, timeout_ms=5_000, log=silent())
     watcher.wait_until_known(CancelToken())
     return known
@@ -122,9 +80,9 @@ def without_data(frame: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", [name for name in RECORDED if name not in NOT_OURS])
-def test_a_recorded_call_is_answered_as_recorded(name: str, url: str, state: SidecarState):
+def test_a_recorded_call_is_answered_as_recorded(name: str, prometheus_url: str, state: SidecarState):
     case = RECORDED[name]
-    code, message, frames = answer(store_of(url, state), case["method"], bytes.fromhex(case["request"]))
+    code, message, frames = answer(store_of(prometheus_url, state), case["method"], bytes.fromhex(case["request"]))
     recorded = [bytes.fromhex(frame) for frame in case["frames"]]
     if name in OTHER_BYTES:
         frames, recorded = [without_data(f) for f in frames], [without_data(f) for f in recorded]
@@ -154,24 +112,24 @@ EVERYTHING = encode(
 )
 
 
-def test_a_limit_on_series_sends_what_fits_and_then_fails(url: str, state: SidecarState):
+def test_a_limit_on_series_sends_what_fits_and_then_fails(prometheus_url: str, state: SidecarState):
     frames: list[bytes] = []
     with pytest.raises(StatusError) as raised:
-        frames.extend(store_of(url, state, max_series=3).series(EVERYTHING, Call(CancelToken())))
+        frames.extend(store_of(prometheus_url, state, max_series=3).series(EVERYTHING, Call(CancelToken())))
     assert len(frames) == 3
     assert (raised.value.code, str(raised.value)) == ("UNKNOWN", "failed to send series: limit 3 violated (got 4)")
 
 
-def test_a_limit_on_samples_counts_120_for_each_chunk(url: str, state: SidecarState):
+def test_a_limit_on_samples_counts_120_for_each_chunk(prometheus_url: str, state: SidecarState):
     with pytest.raises(StatusError, match=r"failed to send samples: limit 1 violated \(got "):
-        list(store_of(url, state, max_samples=1).series(EVERYTHING, Call(CancelToken())))
+        list(store_of(prometheus_url, state, max_samples=1).series(EVERYTHING, Call(CancelToken())))
 
 
-def test_a_cancelled_call_ends(url: str, state: SidecarState):
+def test_a_cancelled_call_ends(prometheus_url: str, state: SidecarState):
     call = Call(CancelToken())
     call.cancel.cancel("the client left")
     with pytest.raises(AthanorError):
-        list(store_of(url, state).series(EVERYTHING, call))
+        list(store_of(prometheus_url, state).series(EVERYTHING, call))
 
 
 def test_a_prometheus_that_is_away_is_a_transient_failure(state: SidecarState):
