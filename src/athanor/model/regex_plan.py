@@ -1,8 +1,8 @@
 """What a regular expression asks for, where simple text comparison can answer it.
 
-Most expressions in queries are sets (`a|b|c`), prefixes (`a.*`), suffixes, infixes (`.*a.*`) or pieces with gaps (`a.*b`);
-columns of label values decide these without a regular-expression engine. Everything else is GENERAL and needs one. The
-meaning is that of matchers: the whole value, `.` matches a newline, RE2 syntax.
+Most expressions in queries are sets (`a|b|c`), prefixes (`a.*`), suffixes, infixes (`.*a.*`) or pieces with gaps
+(`a.*b`); columns of label values decide these without a regular-expression engine. Everything else is GENERAL and needs
+one. The meaning is that of matchers: the whole value, `.` matches a newline, RE2 syntax.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class RegexKind(Enum):
 class RegexPlan:
     """SET: the value is one of `literals`.
 
-    PIECES: literals[0], gap, literals[1], gap, ..., literals[-1] with n - 1 gaps of at least gaps[i] (0 or 1) characters;
-    literals[0] is a prefix and literals[-1] a suffix, either may be empty. So `a.*` is ("a", "") with gaps (0,).
+    PIECES: literals[0], gap, literals[1], gap, ..., literals[-1] with n - 1 gaps of at least gaps[i] (0 or 1)
+    characters; literals[0] is a prefix and literals[-1] a suffix, either may be empty: `a.*` is ("a", ""), gaps (0,).
     GENERAL: literals[0] is a prefix that every match has ("" if unknown); the expression decides.
     """
 

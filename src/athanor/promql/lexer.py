@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from athanor.promql.ast import AGGREGATORS
 from athanor.promql.features import KEYWORDS_SINCE_3_10, Features
-from athanor.promql.gostrings import quote, quote_char, unicode_point
+from athanor.promql.gostrings import quote, quote_char
+from athanor.promql.scanning import char_at, scan_duration, scan_number, string_mistake
 
 IDENTIFIER, METRIC, NUMBER, DURATION, STRING, EOF, ERROR = (
     "IDENTIFIER",
@@ -69,7 +70,6 @@ _STRINGS = {mark: re.compile(rb"(?:[^%b\\\n]++|%b)*+" % (mark, _STRING_BODY % ma
 _RAW_STRING = re.compile(rb"[^`]*+")
 _LETTERS = re.compile(rb"[A-Za-z_]*+")
 _NEXT_PAREN = re.compile(_SPACE + rb"\(")
-_ALNUM = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 
 
 @dataclass(slots=True)
@@ -108,20 +108,6 @@ def tokenize(text: bytes, features: Features) -> Tokens:
         tokens.error = str(error)
     tokens.ends.append(len(text))
     return tokens
-
-
-def _char(text: bytes, at: int) -> str:
-    """The character at a byte offset, "" at the end; the replacement character for bytes that are no UTF-8."""
-    if at >= len(text):
-        return ""
-    lead = text[at]
-    if lead < 0x80:
-        return chr(lead)
-    size = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
-    try:
-        return text[at : at + size].decode()
-    except UnicodeDecodeError:
-        return "\ufffd"
 
 
 class _Lexer:
@@ -220,11 +206,11 @@ class _Lexer:
         at = self.at
         while at < len(self.text) and self.text[at] in b" \t\r\n":
             at += 1
-        char = _char(self.text, at)
+        char = char_at(self.text, at)
         if char == "=":
             raise _LexError("unexpected character after '=': '~'", at)
         if char == "!":
-            raise _LexError(f"unexpected character after '!': {quote_char(_char(self.text, at + 1))}", at)
+            raise _LexError(f"unexpected character after '!': {quote_char(char_at(self.text, at + 1))}", at)
         raise _LexError(f"unexpected character: {quote_char(char)}", at)
 
     def count_parenthesis(self, kind: str, end: int) -> None:
@@ -241,9 +227,9 @@ class _Lexer:
                 at = self.at
                 while text[at] in b" \t\r\n":
                     at += 1
-                char = _char(text, at)
+                char = char_at(text, at)
                 if char == "!":
-                    after = quote_char(_char(text, at + 1))
+                    after = quote_char(char_at(text, at + 1))
                     raise _LexError(f"unexpected character after '!' inside braces: {after}", at)
                 if char == "{":
                     raise _LexError("unexpected left brace '{'", at)
@@ -288,7 +274,7 @@ class _Lexer:
                     at += 1
                 if self.duration_word(at):
                     continue
-                raise _LexError(f"unexpected character in duration expression: {quote_char(_char(text, at))}", at)
+                raise _LexError(f"unexpected character in duration expression: {quote_char(char_at(text, at))}", at)
             group = match.lastindex
             assert group is not None
             start, end = match.span(group)
@@ -342,11 +328,11 @@ class _Lexer:
 
     def number(self, start: int) -> None:
         """A number or a duration in all its odd spellings."""
-        end, ok = _scan_number(self.text, start)
+        end, ok = scan_number(self.text, start)
         if ok:
             self.emit(NUMBER, start, end)
             return
-        end, ok = _scan_duration(self.text, end)
+        end, ok = scan_duration(self.text, end)
         if not ok:
             seen = quote(self.text[start:end].decode("utf-8", "surrogateescape"))
             raise _LexError(f"bad number or duration syntax: {seen}", start)
@@ -360,7 +346,7 @@ class _Lexer:
         end = match.end()
         self.check_utf8(start, end)
         if text[end : end + 1] != mark:
-            raise _LexError(_string_mistake(text, end), start)
+            raise _LexError(string_mistake(text, end), start)
         self.emit(STRING, start, end + 1)
 
     def raw_string(self, start: int) -> None:
@@ -383,108 +369,3 @@ class _Lexer:
             broken = True
         if broken:
             raise _LexError("invalid UTF-8 rune", start)
-
-
-def _string_mistake(text: bytes, at: int) -> str:
-    """What is wrong at the first byte that cannot continue a quoted string."""
-    if text[at : at + 1] != b"\\":
-        return "unterminated quoted string"
-    char = _char(text, at + 1)
-    if not char:
-        return "escape sequence not terminated"
-    if char in "01234567":
-        digits, base, at = 3, 8, at + 1
-    elif char in "xuU":
-        digits, base, at = {"x": 2, "u": 4, "U": 8}[char], 16, at + 2
-    else:
-        return f"unknown escape sequence {unicode_point(char)}"
-    allowed = "01234567" if base == 8 else "0123456789abcdefABCDEF"
-    for i in range(at, at + digits):
-        char = _char(text, i)
-        if not char:
-            return "escape sequence not terminated"
-        if char not in allowed:
-            return f"illegal character {unicode_point(char)} in escape sequence"
-    return "escape sequence is an invalid Unicode code point"
-
-
-def _scan_number(text: bytes, at: int) -> tuple[int, bool]:
-    """Where the scanner of numbers stops, and whether it is content (lex.go scanNumber)."""
-    n = len(text)
-
-    def accept(at: int, valid: bytes) -> int:
-        return at + 1 if at < n and text[at] in valid else at
-
-    digits = b"0123456789"
-    if text[at] == 48:
-        at += 1
-        if at < n and text[at] in b"xX":
-            at = accept(at + 1, b"_")
-            digits = b"0123456789abcdefABCDEF"
-    at = accept(accept(at, b"."), digits)
-    seen_dot = seen_exponent = False
-    while at < n:
-        byte = text[at]
-        if byte == 46:
-            if seen_dot:
-                return at + 1, False
-            seen_dot = True
-            after = accept(at + 1, b"_.")
-            if after > at + 1 or len(digits) > 10:
-                return after, False
-            at += 1
-        elif byte in digits and not (byte in b"eE" and seen_exponent):
-            # compat: in hexadecimal `e` counts as exponent first, which the order below keeps
-            if byte in b"eE":
-                at, seen_exponent, ok = _exponent(text, at)
-                if not ok:
-                    return at, False
-                continue
-            while at < n and text[at] in digits:
-                at += 1
-        elif byte in b"eE":
-            if seen_exponent:
-                return at + 1, False
-            at, seen_exponent, ok = _exponent(text, at)
-            if not ok:
-                return at, False
-        elif byte == 95:
-            after = accept(at + 1, b"._eE")
-            if after > at + 1 or after >= n:
-                return after, False
-            at += 1
-        else:
-            break
-    return at, at >= n or text[at] not in _ALNUM
-
-
-def _exponent(text: bytes, at: int) -> tuple[int, bool, bool]:
-    at += 1
-    if at < len(text) and text[at] in b"+-":
-        at += 1
-    if at >= len(text):
-        return at, True, False
-    if text[at] in b"._eE":
-        return at + 1, True, False
-    return at, True, True
-
-
-def _scan_duration(text: bytes, at: int) -> tuple[int, bool]:
-    """Continues a failed number as a duration (lex.go acceptRemainingDuration)."""
-    n = len(text)
-    if at >= n or text[at] not in b"smhdwy":
-        return at, False
-    at += 1
-    if at < n and text[at] == 115:
-        at += 1
-    while at < n and text[at] in b"0123456789":
-        while at < n and text[at] in b"0123456789":
-            at += 1
-        if at >= n or text[at] not in b"smhdw":
-            return at, False
-        at += 1
-        if at < n and text[at] == 115:
-            at += 1
-    if at < n and text[at] in _ALNUM:
-        return at + 1, False
-    return at, True

@@ -8,11 +8,9 @@ matchers, brackets, offset and @ speak of themselves.
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import NoReturn
 
-from athanor.model.matchers import METRIC_NAME, Matcher, MatchType, RegexError
 from athanor.promql.ast import (
     AGGREGATORS,
     AGGREGATORS_WITH_PARAMETER,
@@ -24,29 +22,25 @@ from athanor.promql.ast import (
     Cardinality,
     DurationExpr,
     Matching,
-    MatrixSelector,
     Node,
     NumberLiteral,
     Paren,
     StringLiteral,
-    Subquery,
     Unary,
     VectorSelector,
 )
-from athanor.promql.duration_parser import parse_duration, parse_offset, positive
-from athanor.promql.durations import ms_of_seconds, ns_of_seconds
 from athanor.promql.errors import ParseError
 from athanor.promql.features import Features
-from athanor.promql.floats import plain
 from athanor.promql.gostrings import quote
-from athanor.promql.lexer import DURATION, EOF, IDENTIFIER, METRIC, MODIFIERS, NUMBER, STRING, WORD_OPERATORS
+from athanor.promql.label_parser import METRIC_NAMES, encode, labels, parse_metric, parse_selector, selector
+from athanor.promql.lexer import DURATION, EOF, IDENTIFIER, MODIFIERS, NUMBER, PREPROCESSORS, STRING
+from athanor.promql.modifier_parser import MODIFIERS_OF_OPERANDS, modified
 from athanor.promql.signatures import find_function
-from athanor.promql.tokens import TokenStream, is_label_name
+from athanor.promql.tokens import MAX_PARTS, TokenStream
 from athanor.promql.typecheck import check_types
 
-# differs: the original has no limit but its stack and memory. A part is an operand, operator, parenthesis or matcher; a
-# regular expression counts for five. So many are parsed in about a second.
-MAX_PARTS = 150_000
+__all__ = ["MAX_PARTS", "parse", "parse_metric", "parse_selector"]
+
 _PRECEDENCE = {
     "or": 1,
     "and": 2,
@@ -58,16 +52,6 @@ _PRECEDENCE = {
     "^": 6,
 }
 _UNARY_PRECEDENCE = 5
-_CALLABLE = frozenset({"start", "end", "step", "range", "max_of", "min_of"})
-_NAMES = (
-    frozenset({IDENTIFIER, METRIC, "and", "or", "unless", "by", "without", "offset", "anchored", "smoothed"})
-    | frozenset({"fill", "fill_left", "fill_right"})
-    | _CALLABLE
-    | AGGREGATORS
-)
-_LABEL_WORDS = frozenset({IDENTIFIER, METRIC}) | (MODIFIERS - {"without"}) | WORD_OPERATORS | AGGREGATORS | _CALLABLE
-_MATCH_TYPES = {kind.value: kind for kind in MatchType}
-_POSTFIX = frozenset({"offset", "@", "[", "anchored", "smoothed"})
 
 
 class _Frame:
@@ -93,24 +77,10 @@ _PLAIN_MATCHING = Matching()
 
 def parse(text: str | bytes, features: Features | None = None) -> Node:
     """The tree of a query whose types fit; raises ParseError at the first mistake."""
-    raw = _encode(text)
+    raw = encode(text)
     node = _Parser(TokenStream(raw, features or Features())).expression()
     check_types(node, raw)
     return node
-
-
-def parse_selector(text: str | bytes, features: Features | None = None) -> tuple[Matcher, ...]:
-    """The matchers of a plain selector, as `match[]` takes it; the empty selector is allowed."""
-    return _Parser(TokenStream(_encode(text), features or Features())).lone_selector().matchers
-
-
-def parse_metric(text: str | bytes, features: Features | None = None) -> dict[str, str]:
-    """The labels of `name{a="b"}`, the name under `__name__`."""
-    return _Parser(TokenStream(_encode(text), features or Features())).metric()
-
-
-def _encode(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
 
 
 class _Parser:
@@ -118,16 +88,10 @@ class _Parser:
         self.tokens = tokens
         self.features = tokens.features
         self.frames: list[_Frame] = []
-        self.n_parts = 0
         self.n_aggregations = 0  # frames that give a syntax error the words "in aggregation"
 
     def unexpected(self) -> NoReturn:
         self.tokens.unexpected("aggregation" if self.n_aggregations else "")
-
-    def count(self, n_parts: int) -> None:
-        self.n_parts += n_parts
-        if self.n_parts > MAX_PARTS:
-            self.tokens.fail(f"query has more than {MAX_PARTS} parts; split it", self.tokens.start())
 
     # ---- expressions
 
@@ -146,14 +110,14 @@ class _Parser:
     def operand(self) -> Node | None:
         """One operand, or None when a construct was opened whose operand follows."""
         tokens = self.tokens
-        self.count(1)
+        self.tokens.count(1)
         kind = tokens.peek()
         if kind in (NUMBER, DURATION):
             return tokens.number_literal()
-        if kind in _NAMES:
+        if kind in METRIC_NAMES:
             return self.named(kind)
         if kind == "{":
-            return self.selector("", tokens.start())
+            return selector(tokens, "", tokens.start())
         if kind == "(":
             self.frames.append(_Frame("paren", "(", tokens.advance()))
             return None
@@ -173,9 +137,9 @@ class _Parser:
         following = tokens.peek()
         if kind in AGGREGATORS and following in ("(", "by", "without"):
             return self.open_aggregation(kind, start)
-        if following == "(" and (kind == IDENTIFIER or (kind in _CALLABLE and self.may_call(kind))):
+        if following == "(" and (kind == IDENTIFIER or (kind in PREPROCESSORS and self.may_call(kind))):
             return self.open_call(name, start)
-        return self.selector(name, start, tokens.previous_end)
+        return selector(tokens, name, start, tokens.previous_end)
 
     def may_call(self, kind: str) -> bool:
         return self.features.since_3_10 or kind == "step"
@@ -207,7 +171,7 @@ class _Parser:
     def grouping(self, frame: _Frame) -> None:
         frame.without = self.tokens.peek() == "without"
         self.tokens.advance()
-        frame.grouping = self.labels()
+        frame.grouping = labels(self.tokens)
 
     # ---- after an operand: modifiers, operators, ends
 
@@ -216,8 +180,8 @@ class _Parser:
         tokens, frames = self.tokens, self.frames
         while True:
             kind = tokens.peek()
-            if kind in _POSTFIX:
-                node = self.modified(node, kind)
+            if kind in MODIFIERS_OF_OPERANDS:
+                node = modified(tokens, node, kind)
                 continue
             precedence = _PRECEDENCE.get(kind, 0)
             while frames and (top := frames[-1]).precedence > 0:
@@ -246,7 +210,7 @@ class _Parser:
 
     @staticmethod
     def starts_operand(kind: str) -> bool:
-        return kind in _NAMES or kind in (NUMBER, DURATION, STRING, "{", "(", "+", "-")
+        return kind in METRIC_NAMES or kind in (NUMBER, DURATION, STRING, "{", "(", "+", "-")
 
     def close(self, frame: _Frame, node: Node) -> Node:
         tokens = self.tokens
@@ -329,7 +293,7 @@ class _Parser:
         tokens = self.tokens
         frame = _Frame("binary", op, lhs.start, precedence)
         frame.lhs = lhs
-        self.count(1)
+        self.tokens.count(1)
         tokens.advance()
         self.frames.append(frame)
         kind = tokens.peek()
@@ -341,7 +305,7 @@ class _Parser:
             kind = tokens.peek()
         if kind in ("on", "ignoring"):
             tokens.advance()
-            frame.matching = Matching(on=kind == "on", labels=self.labels())
+            frame.matching = Matching(on=kind == "on", labels=labels(self.tokens))
             kind = tokens.peek()
             if kind in ("group_left", "group_right"):
                 tokens.advance()
@@ -355,7 +319,7 @@ class _Parser:
         kind = self.tokens.peek()
         if kind != "(" and (self.starts_operand(kind) or kind in ("fill", "fill_left", "fill_right")):
             return ()
-        return self.labels()
+        return labels(self.tokens)
 
     def fills(self, frame: _Frame) -> None:
         tokens = self.tokens
@@ -392,272 +356,6 @@ class _Parser:
         if self.tokens.peek() != kind:
             self.unexpected()
         self.tokens.advance()
-
-    def labels(self) -> tuple[str, ...]:
-        """`(a, "b c", by)`; one trailing comma."""
-        tokens = self.tokens
-        if tokens.peek() != "(":
-            tokens.unexpected("grouping opts", '"("')
-        tokens.advance()
-        names: list[str] = []
-        if tokens.peek() == ")":
-            tokens.advance()
-            return ()
-        while True:
-            names.append(self.grouping_label())
-            kind = tokens.peek()
-            if kind not in (",", ")"):
-                tokens.unexpected("grouping opts", '"," or ")"')
-            tokens.advance()
-            if kind == ",":
-                kind = tokens.peek()
-                if kind == ")":
-                    tokens.advance()
-            if kind == ")":
-                return tuple(names)
-
-    def grouping_label(self) -> str:
-        tokens = self.tokens
-        kind = tokens.peek()
-        if kind == STRING:
-            start, end, name = tokens.string()
-        elif kind in _LABEL_WORDS:
-            name = tokens.source()
-            start = tokens.advance()
-            end = tokens.previous_end
-        else:
-            tokens.unexpected("grouping opts", "label")
-        if not is_label_name(name):
-            tokens.fail(f"invalid label name for grouping: {quote(name)}", start, end)
-        return name
-
-    # ---- modifiers of selectors
-
-    def modified(self, node: Node, kind: str) -> Node:
-        if kind == "[":
-            return self.bracketed(node)
-        self.tokens.advance()
-        if kind == "offset":
-            return self.with_offset(node)
-        if kind == "@":
-            return self.with_timestamp(node)
-        return self.extended(node, kind)
-
-    def with_offset(self, node: Node) -> Node:
-        tokens = self.tokens
-        offset = parse_offset(tokens)
-        target = self.modifiable(node, "offset modifier")
-        if target.offset_ns != 0 or target.offset_expr is not None:
-            tokens.fail("offset may not be set multiple times", node.start, node.end)
-        end = tokens.last_closing
-        if isinstance(offset, NumberLiteral):
-            return _changed(node, end, offset_ns=ns_of_seconds(offset.value))
-        return _changed(node, end, offset_expr=offset)
-
-    def with_timestamp(self, node: Node) -> Node:
-        tokens = self.tokens
-        kind = tokens.peek()
-        if kind in ("start", "end"):
-            tokens.advance()
-            for wanted in ("(", ")"):
-                if tokens.peek() != wanted:
-                    tokens.unexpected("@", "timestamp")
-                tokens.advance()
-            self.refuse_second_timestamp(node)
-            return _changed(node, tokens.previous_end, start_or_end=kind)
-        if kind in ("+", "-"):
-            tokens.advance()
-        if tokens.peek() not in (NUMBER, DURATION):
-            tokens.unexpected("@", "timestamp")
-        value = tokens.number_literal().value
-        value = -value if kind == "-" else value
-        if not -9223372036854775808.0 < value < 9223372036854775808.0:
-            shown = f"{value:f}" if math.isfinite(value) else plain(value)
-            tokens.fail(f"timestamp out of bounds for @ modifier: {shown}", node.start, node.end)
-        self.refuse_second_timestamp(node)
-        return _changed(node, tokens.previous_end, timestamp_ms=ms_of_seconds(value))
-
-    def refuse_second_timestamp(self, node: Node) -> None:
-        target = self.modifiable(node, "@ modifier")
-        if target.timestamp_ms is not None or target.start_or_end is not None:
-            self.tokens.fail("@ <timestamp> may not be set multiple times", node.start, node.end)
-
-    def modifiable(self, node: Node, modifier: str) -> VectorSelector | Subquery:
-        if isinstance(node, MatrixSelector):
-            return node.selector
-        if not isinstance(node, VectorSelector | Subquery):
-            places = "an instant vector selector or range vector selector or a subquery"
-            self.tokens.fail(f"{modifier} must be preceded by {places}", node.start, node.end)
-        return node
-
-    def extended(self, node: Node, word: str) -> Node:
-        """anchored or smoothed; compat: the node's end does not move."""
-        tokens = self.tokens
-        if not self.features.extended_range_selectors:
-            tokens.fail(f"{word} modifier is experimental and not enabled", node.start, node.end)
-        if isinstance(node, Subquery):
-            tokens.fail(f"{word} modifier is not supported for subqueries", node.start, node.end)
-        if not isinstance(node, VectorSelector | MatrixSelector):
-            tokens.fail(f"{word} modifier not implemented", node.start, node.end)
-        selector = node.selector if isinstance(node, MatrixSelector) else node
-        if selector.smoothed if word == "anchored" else selector.anchored:
-            tokens.fail("anchored and smoothed modifiers cannot be used together", node.start, node.end)
-        selector = replace(selector, anchored=True) if word == "anchored" else replace(selector, smoothed=True)
-        return replace(node, selector=selector) if isinstance(node, MatrixSelector) else selector
-
-    def bracketed(self, node: Node) -> Node:
-        """`[range]` or `[range:step]`."""
-        tokens = self.tokens
-        words = tokens.duration_words
-        bracket = tokens.advance()
-        range_ns, range_expr = positive(tokens, parse_duration(tokens, "subquery or range selector", words))
-        kind = tokens.peek()
-        if kind == "]":
-            tokens.advance()
-            return self.matrix(node, bracket, range_ns, range_expr)
-        if kind != ":":
-            tokens.unexpected("subquery or range", '":" or "]"')
-        tokens.advance()
-        step_ns, step_expr = 0, None
-        if tokens.peek() != "]":
-            glue = ", or " if self.features.since_3_10 else " or "
-            expected = words.replace(", or ", ", " if self.features.since_3_10 else ", or ") + glue + '"]"'
-            step_ns, step_expr = positive(tokens, parse_duration(tokens, "subquery selector", expected))
-            if tokens.peek() != "]":
-                tokens.unexpected("subquery selector", '"]"')
-        tokens.advance()
-        return Subquery(node, range_ns, node.start, tokens.previous_end, step_ns, range_expr, step_expr)
-
-    def matrix(self, node: Node, bracket: int, range_ns: int, range_expr: DurationExpr | None) -> Node:
-        tokens = self.tokens
-        end = tokens.previous_end
-        if not isinstance(node, VectorSelector):
-            tokens.fail("ranges only allowed for vector selectors", bracket, end)
-        if node.offset_ns != 0 or node.offset_expr is not None:
-            tokens.fail("no offset modifiers allowed before range", bracket, end)
-        if node.timestamp_ms is not None or node.start_or_end is not None:
-            tokens.fail("no @ modifiers allowed before range", bracket, end)
-        return MatrixSelector(node, range_ns, node.start, end, range_expr)
-
-    # ---- selectors
-
-    def selector(self, name: str, start: int, end: int = 0) -> VectorSelector:
-        tokens = self.tokens
-        matchers: list[Matcher] = []
-        if tokens.peek() == "{":
-            self.matchers(matchers)
-            end = tokens.previous_end
-        if name:
-            matchers.append(Matcher(MatchType.EQ, METRIC_NAME, name))
-        return VectorSelector(name, tuple(matchers), start, end)
-
-    def matchers(self, matchers: list[Matcher]) -> None:
-        tokens = self.tokens
-        tokens.advance()
-        if tokens.peek() == "}":
-            tokens.advance()
-            return
-        while True:
-            matchers.append(self.matcher())
-            kind = tokens.peek()
-            if kind not in (",", "}"):
-                tokens.unexpected("label matching", '"," or "}"')
-            tokens.advance()
-            if kind == "," and tokens.peek() == "}":
-                tokens.advance()
-                return
-            if kind == "}":
-                return
-
-    def matcher(self) -> Matcher:
-        tokens = self.tokens
-        kind = tokens.peek()
-        if kind == STRING:
-            start, _, name = tokens.string()
-            if tokens.peek() not in _MATCH_TYPES:
-                return Matcher(MatchType.EQ, METRIC_NAME, name)
-        elif kind == IDENTIFIER:
-            name = tokens.source()
-            start = tokens.advance()
-            if tokens.peek() not in _MATCH_TYPES:
-                tokens.unexpected("label matching", "label matching operator")
-        else:
-            tokens.unexpected("label matching", 'identifier or "}"')
-        match_type = _MATCH_TYPES[tokens.peek()]
-        self.count(1 if match_type in (MatchType.EQ, MatchType.NEQ) else 5)
-        tokens.advance()
-        if tokens.peek() != STRING:
-            tokens.unexpected("label matching", "string")
-        _, end, value = tokens.string()
-        try:
-            return Matcher(match_type, name, value)
-        except RegexError as error:
-            tokens.fail(str(error), start, end)
-
-    def lone_selector(self) -> VectorSelector:
-        tokens = self.tokens
-        kind, start, name = tokens.peek(), tokens.start(), ""
-        if kind in _NAMES:
-            name = tokens.source()
-            tokens.advance()
-        elif kind != "{":
-            tokens.unexpected()
-        selector = self.selector(name, start, tokens.previous_end)
-        if tokens.peek() != EOF:
-            tokens.unexpected()
-        return selector
-
-    # ---- metric descriptions
-
-    def metric(self) -> dict[str, str]:
-        tokens = self.tokens
-        labels: dict[str, str] = {}
-        name = None
-        if tokens.peek() in _NAMES:
-            name = tokens.source()
-            tokens.advance()
-        if tokens.peek() == "{":
-            tokens.advance()
-            while tokens.peek() != "}":
-                key, value = self.metric_label()
-                labels[key] = value
-                if tokens.peek() == ",":
-                    tokens.advance()
-                elif tokens.peek() != "}":
-                    tokens.unexpected("label set", '"," or "}"')
-            tokens.advance()
-        if tokens.peek() != EOF:
-            tokens.unexpected()
-        if name is not None:
-            labels[METRIC_NAME] = name
-        return {key: labels[key] for key in sorted(labels) if labels[key]}
-
-    def metric_label(self) -> tuple[str, str]:
-        tokens = self.tokens
-        kind = tokens.peek()
-        if kind == STRING:
-            _, _, key = tokens.string()
-            if tokens.peek() != "=":
-                return METRIC_NAME, key
-        elif kind == IDENTIFIER:
-            key = tokens.source()
-            tokens.advance()
-            if tokens.peek() != "=":
-                tokens.unexpected("label set", '"="')
-        else:
-            tokens.unexpected("label set", 'identifier or "}"')
-        tokens.advance()
-        if tokens.peek() != STRING:
-            tokens.unexpected("label set", "string")
-        return key, tokens.string()[2]
-
-
-def _changed(node: Node, end: int, **changes: object) -> Node:
-    """The selector, range or subquery with a modifier applied and a new end."""
-    if isinstance(node, MatrixSelector):
-        return replace(node, selector=replace(node.selector, **changes), end=end)  # type: ignore[arg-type]
-    assert isinstance(node, VectorSelector | Subquery)
-    return replace(node, end=end, **changes)  # type: ignore[arg-type]
 
 
 def _effective_matching(op: str, lhs: Node, rhs: Node, written: Matching) -> Matching | None:

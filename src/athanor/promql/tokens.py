@@ -33,6 +33,10 @@ _CLASS_NAMES = {
     DURATION: "duration",
 }
 
+# differs: the original has no limit but its stack and memory. A part is an operand, operator, parenthesis, label or
+# matcher; a regular expression counts for five. So many are parsed in about a second.
+MAX_PARTS = 120_000
+
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
 _HEXADECIMAL = re.compile(r"0[xX]_?[0-9a-fA-F]+(?:_[0-9a-fA-F]+)*")
 _OCTAL = re.compile(r"0(?:_?[0-7]+)*")
@@ -79,6 +83,7 @@ class TokenStream:
         self._tokens = tokenize(text, features)
         self._kinds = self._tokens.kinds
         self._at = 0
+        self._n_parts = 0
         self.previous_end = 0  # end of the last token that was consumed
         self.last_closing = 0  # end of the last closing bracket or number that was looked at or consumed
 
@@ -129,6 +134,12 @@ class TokenStream:
             return NumberLiteral(seconds(duration_ns(source)), start, self.previous_end, duration=True)
         except ValueError as error:
             self.fail(str(error), start, self.previous_end)
+
+    def count(self, n_parts: int) -> None:
+        """Raises when the query has become too large."""
+        self._n_parts += n_parts
+        if self._n_parts > MAX_PARTS:
+            self.fail(f"query has more than {MAX_PARTS} parts; split it", self.start())
 
     def fail(self, reason: str, start: int, end: int | None = None) -> NoReturn:
         raise ParseError(reason, self.text, start, self.previous_end if end is None else end)
