@@ -12,7 +12,9 @@ written.
 from __future__ import annotations
 
 import numpy as np
+from numba.cpython.unsafe.numbers import trailing_zeros
 
+from athanor.kernel.bytes_kernels import le64
 from athanor.kernel.compile import inline, kernel
 from athanor.kernel.types import I32, I64, RI32, RI64, RU8, RU64, U8, U64, i64, tup
 from athanor.kernel.varint_kernels import read_uvarint, uvarint_size, write_uvarint
@@ -33,10 +35,22 @@ TWO_RESULTS = 10
 
 @inline
 def _uvarint(data, at, end):
-    if at < end:
-        byte = data[at]
-        if byte < 0x80:
-            return np.uint64(byte), np.int64(at + 1)
+    """Value and the position after it, or position -1. Up to eight bytes are read as one word, without a loop."""
+    if at >= end:
+        return np.uint64(0), np.int64(-1)
+    byte = data[np.uint64(at)]
+    if byte < 0x80:
+        return np.uint64(byte), np.int64(at + 1)
+    if end - at >= 8:
+        word = le64(data, at)
+        stops = ~word & np.uint64(0x8080808080808080)
+        if stops != np.uint64(0):
+            word &= stops ^ (stops - np.uint64(1))
+            word &= np.uint64(0x7F7F7F7F7F7F7F7F)
+            word = (word & np.uint64(0x007F007F007F007F)) | ((word & np.uint64(0x7F007F007F007F00)) >> np.uint64(1))
+            word = (word & np.uint64(0x00003FFF00003FFF)) | ((word & np.uint64(0x3FFF00003FFF0000)) >> np.uint64(2))
+            word = (word & np.uint64(0x000000000FFFFFFF)) | ((word & np.uint64(0x0FFFFFFF00000000)) >> np.uint64(4))
+            return word, np.int64(at + 1 + np.int64(np.uint64(trailing_zeros(stops)) >> np.uint64(3)))
     return read_uvarint(data, at, end)
 
 
