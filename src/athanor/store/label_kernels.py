@@ -1,0 +1,164 @@
+"""Series of one block as canonical label sets: symbols resolved, external labels overlaid, replica labels left out.
+
+Symbols are sorted, so their numbers compare as their texts do. An external label k comes with ``ext_rank[k]``, the number
+of the first symbol that is not below its name; ``ext_known[k]`` says that this symbol *is* its name: a stored label of
+that name is replaced. ``dropped`` holds symbol numbers of label names to leave out, ascending. A set is written as
+``model.tables.LabelTable`` describes: (0x0A len (0x0A len name) (0x12 len value))*.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from athanor.kernel.compile import inline, kernel
+from athanor.kernel.types import B1, I64, RB1, RI64, RU8, RU32, U8, i64
+
+
+@inline
+def _length_size(n):
+    size = 1
+    while n >= 0x80:
+        n >>= 7
+        size += 1
+    return size
+
+
+@inline
+def _put_length(out, at, n):
+    while n >= 0x80:
+        out[at] = np.uint8(n & 0x7F | 0x80)
+        n >>= 7
+        at += 1
+    out[at] = np.uint8(n)
+    return at + 1
+
+
+@inline
+def _label_body(name_size, value_size):
+    return 2 + _length_size(name_size) + name_size + _length_size(value_size) + value_size
+
+
+@inline
+def _copy(out, at, data, start, size):
+    for i in range(size):
+        out[at + i] = data[start + i]
+    return at + size
+
+
+@inline
+def _put_label(out, at, name_data, name_at, name_size, value_data, value_at, value_size):
+    out[at] = 0x0A
+    at = _put_length(out, at + 1, _label_body(name_size, value_size))
+    out[at] = 0x0A
+    at = _copy(out, _put_length(out, at + 1, name_size), name_data, name_at, name_size)
+    out[at] = 0x12
+    return _copy(out, _put_length(out, at + 1, value_size), value_data, value_at, value_size)
+
+
+@inline
+def _is_dropped(symbol, dropped):
+    for i in range(dropped.size):
+        if np.int64(symbol) == dropped[i]:
+            return True
+    return False
+
+
+@kernel(i64(RU32, RI64, RI64, RI64, RI64, RI64, RB1, RI64, I64))
+def size_labels(labels, label_at, symbols, ext_names, ext_values, ext_rank, ext_known, dropped, offsets):
+    """Byte offsets int64[n+1] of the sets that ``write_labels`` writes; 0, or -(i+1) where series i is broken.
+
+    labels: (name, value) symbol numbers; series i has ``labels[2*label_at[i]:2*label_at[i+1]]``. symbols: int64[s+1],
+    offsets of the symbols in their arena. ext_names, ext_values: offsets like symbols. Broken: a number beyond the
+    symbols, names that do not ascend, an empty name.
+    """
+    n_symbols = symbols.size - 1
+    n_ext = ext_rank.size
+    ext_bytes = np.int64(0)
+    for k in range(n_ext):
+        body = _label_body(ext_names[k + 1] - ext_names[k], ext_values[k + 1] - ext_values[k])
+        ext_bytes += 1 + _length_size(body) + body
+    total = np.int64(0)
+    offsets[0] = 0
+    for i in range(label_at.size - 1):
+        total += ext_bytes
+        previous = np.int64(-1)
+        k = 0
+        for j in range(label_at[i], label_at[i + 1]):
+            name = np.int64(labels[2 * j])
+            value = np.int64(labels[2 * j + 1])
+            if name >= n_symbols or value >= n_symbols or name <= previous:
+                return -(i + 1)
+            previous = name
+            name_size = symbols[name + 1] - symbols[name]
+            value_size = symbols[value + 1] - symbols[value]
+            if name_size == 0:
+                return -(i + 1)
+            if value_size == 0 or _is_dropped(name, dropped):
+                continue
+            while k < n_ext and ext_rank[k] < name:
+                k += 1
+            # Several external names may rank before the same symbol; only the last of them can be that symbol.
+            replaced = False
+            m = k
+            while m < n_ext and ext_rank[m] == name:
+                replaced = replaced or ext_known[m]
+                m += 1
+            if replaced:
+                continue
+            body = _label_body(name_size, value_size)
+            total += 1 + _length_size(body) + body
+        offsets[i + 1] = total
+    return 0
+
+
+@kernel(i64(RU32, RI64, RU8, RI64, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, U8))
+def write_labels(
+    labels, label_at, symbol_arena, symbols, ext_name_arena, ext_names, ext_value_arena, ext_values, ext_rank, ext_known,
+    dropped, offsets, out,
+):  # fmt: skip
+    """Write the sets that ``size_labels`` measured. Returns the bytes written."""
+    n_ext = ext_rank.size
+    at = np.int64(0)
+    for i in range(label_at.size - 1):
+        k = 0
+        for j in range(label_at[i], label_at[i + 1]):
+            name = np.int64(labels[2 * j])
+            value = np.int64(labels[2 * j + 1])
+            replaced = False
+            while k < n_ext and ext_rank[k] <= name:
+                replaced = replaced or (ext_rank[k] == name and ext_known[k])
+                at = _put_label(
+                    out, at, ext_name_arena, ext_names[k], ext_names[k + 1] - ext_names[k],
+                    ext_value_arena, ext_values[k], ext_values[k + 1] - ext_values[k],
+                )  # fmt: skip
+                k += 1
+            value_size = symbols[value + 1] - symbols[value]
+            if replaced or value_size == 0 or _is_dropped(name, dropped):
+                continue
+            at = _put_label(
+                out, at, symbol_arena, symbols[name], symbols[name + 1] - symbols[name],
+                symbol_arena, symbols[value], value_size,
+            )  # fmt: skip
+        while k < n_ext:
+            at = _put_label(
+                out, at, ext_name_arena, ext_names[k], ext_names[k + 1] - ext_names[k],
+                ext_value_arena, ext_values[k], ext_values[k + 1] - ext_values[k],
+            )  # fmt: skip
+            k += 1
+        if at != offsets[i + 1]:
+            return np.int64(-1)
+    return at
+
+
+@kernel(i64(RI64, RI64, RI64, i64, i64, B1))
+def series_in_range(chunk_at, first_ms, last_ms, low_ms, high_ms, kept):
+    """kept[c]: chunk c intersects [low, high]; stops a series at its first chunk that begins later. Returns their number."""
+    n = 0
+    for i in range(chunk_at.size - 1):
+        after = False
+        for c in range(chunk_at[i], chunk_at[i + 1]):
+            after = after or first_ms[c] > high_ms
+            kept[c] = not after and last_ms[c] >= low_ms
+            if kept[c]:
+                n += 1
+    return n
