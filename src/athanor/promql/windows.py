@@ -1,0 +1,184 @@
+"""Range functions by name: picks the kernel, gives it scratch memory, fills a block of [series, steps]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from athanor.model.arrays import F64, U8
+from athanor.model.errors import NotAvailableError
+from athanor.model.select import Workspace
+from athanor.model.tables import Samples
+from athanor.promql import window_kernels as kernels
+
+# A range as Prometheus turns it into seconds: whole seconds, and the rest in nanoseconds.
+_Run = Callable[[Samples, "_Window", Sequence[F64], F64, U8, Workspace], None]
+
+
+class _Window:
+    """Arguments that every kernel takes: first end, step, count, range (ms)."""
+
+    __slots__ = ("evaluation_first_ms", "first_ms", "n", "range_ms", "step_ms")
+
+    def __init__(self, first_ms: int, step_ms: int, n: int, range_ms: int, evaluation_first_ms: int) -> None:
+        self.first_ms, self.step_ms, self.n, self.range_ms = first_ms, step_ms, n, range_ms
+        self.evaluation_first_ms = evaluation_first_ms
+
+    @property
+    def range_s(self) -> float:
+        seconds, rest_ms = divmod(self.range_ms, 1000)
+        return float(seconds) + (rest_ms * 1_000_000) / 1e9
+
+    @property
+    def grid(self) -> tuple[int, int, int, int]:
+        return self.first_ms, self.step_ms, self.n, self.range_ms
+
+
+def _longest(samples: Samples) -> int:
+    return int(np.diff(samples.offsets).max(initial=0))
+
+
+def _extrapolated(mode: int) -> _Run:
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        resets = workspace.i64("window.resets", _longest(s))
+        kernels.extrapolated(s.ts_ms, s.values, s.offsets, *w.grid, w.range_s, mode, resets, values, kind)
+
+    return run
+
+
+def _plain(kernel: Callable[..., None], what: int) -> _Run:
+    """Kernels without scratch memory."""
+
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        kernel(s.ts_ms, s.values, s.offsets, *w.grid, what, values, kind)
+
+    return run
+
+
+def _sums(is_average: int) -> _Run:
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        n = _longest(s)
+        scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
+        kernels.sums(s.ts_ms, s.values, s.offsets, *w.grid, is_average, *scratch, values, kind)
+
+    return run
+
+
+def _extremes(is_max: int) -> _Run:
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        scratch = workspace.f64("window.a", _longest(s))
+        kernels.extremes(s.ts_ms, s.values, s.offsets, *w.grid, is_max, scratch, values, kind)
+
+    return run
+
+
+def _regressions(is_prediction: int) -> _Run:
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        n = _longest(s)
+        seconds = args[0] if is_prediction else np.zeros(w.n)
+        scratch = (workspace.i64("window.resets", n), *(workspace.f64(f"window.{c}", n) for c in "abcd"))
+        kernels.regressions(
+            s.ts_ms, s.values, s.offsets, *w.grid, w.evaluation_first_ms, is_prediction, seconds, *scratch, values, kind
+        )
+
+    return run
+
+
+def _smoothing(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    kernels.smoothings(s.ts_ms, s.values, s.offsets, *w.grid, args[0], args[1], values, kind)
+
+
+def _quantile(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    ordered = workspace.f64("window.a", _longest(s))
+    kernels.quantiles(s.ts_ms, s.values, s.offsets, *w.grid, args[0], ordered, values, kind)
+
+
+def _deviation(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    n = _longest(s)
+    scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
+    kernels.absolute_deviations(s.ts_ms, s.values, s.offsets, *w.grid, *scratch, values, kind)
+
+
+WINDOW_FUNCTIONS: dict[str, _Run] = {
+    "rate": _extrapolated(2),
+    "increase": _extrapolated(1),
+    "delta": _extrapolated(0),
+    "irate": _plain(kernels.instant_change, 1),
+    "idelta": _plain(kernels.instant_change, 0),
+    "count_over_time": _plain(kernels.pick, kernels.PICK_COUNT),
+    "present_over_time": _plain(kernels.pick, kernels.PICK_PRESENT),
+    "first_over_time": _plain(kernels.pick, kernels.PICK_FIRST),
+    "last_over_time": _plain(kernels.pick, kernels.PICK_LAST),
+    "ts_of_first_over_time": _plain(kernels.pick, kernels.PICK_FIRST_TIME),
+    "ts_of_last_over_time": _plain(kernels.pick, kernels.PICK_LAST_TIME),
+    "changes": _plain(kernels.pick, kernels.PICK_CHANGES),
+    "resets": _plain(kernels.pick, kernels.PICK_RESETS),
+    "sum_over_time": _sums(0),
+    "avg_over_time": _sums(1),
+    "max_over_time": _extremes(1),
+    "min_over_time": _extremes(0),
+    "ts_of_max_over_time": _plain(kernels.extreme_times, 1),
+    "ts_of_min_over_time": _plain(kernels.extreme_times, 0),
+    "stdvar_over_time": _plain(kernels.variances, 0),
+    "stddev_over_time": _plain(kernels.variances, 1),
+    "deriv": _regressions(0),
+    "predict_linear": _regressions(1),
+    "double_exponential_smoothing": _smoothing,
+    "quantile_over_time": _quantile,
+    "mad_over_time": _deviation,
+}
+
+
+def without_stale(samples: Samples, workspace: Workspace) -> Samples:
+    """The samples less stale markers, which range selectors never see; the same arrays where there are none."""
+    if not kernels.count_stale(samples.values):
+        return samples
+    n = samples.values.size
+    ts, values = workspace.i64("stale.ts", n), workspace.f64("stale.values", n)
+    offsets = np.empty_like(samples.offsets)
+    kept = kernels.drop_stale(samples.ts_ms, samples.values, samples.offsets, ts, values, offsets)
+    return Samples(ts[:kept], values[:kept], offsets)
+
+
+def evaluate_windows(
+    name: str,
+    samples: Samples,
+    first_ms: int,
+    step_ms: int,
+    n: int,
+    range_ms: int,
+    args: Sequence[F64],
+    values: F64,
+    kind: U8,
+    workspace: Workspace,
+    evaluation_first_ms: int | None = None,
+) -> None:
+    """Fill values, kind ([series, n]) with a range function over windows (end - range_ms, end].
+
+    first_ms: end of the first window, offset and @ already applied; args: float64[n] for each scalar argument, in order;
+    evaluation_first_ms: the first step's own time, which predict_linear starts from (default first_ms).
+    """
+    if samples.kind is not None:
+        raise NotAvailableError("native histograms")
+    evaluation = first_ms if evaluation_first_ms is None else evaluation_first_ms
+    window = _Window(first_ms, step_ms, n, range_ms, evaluation)
+    WINDOW_FUNCTIONS[name](without_stale(samples, workspace), window, args, values, kind, workspace)
+
+
+def latest_samples(
+    samples: Samples,
+    first_ms: int,
+    step_ms: int,
+    n: int,
+    lookback_ms: int,
+    values: F64,
+    kind: U8,
+    as_time: bool = False,
+) -> None:
+    """Fill values, kind ([series, n]) with an instant selector's samples, or their times in seconds."""
+    if samples.kind is not None:
+        raise NotAvailableError("native histograms")
+    kernels.latest(
+        samples.ts_ms, samples.values, samples.offsets, first_ms, step_ms, n, lookback_ms, int(as_time), values, kind
+    )
