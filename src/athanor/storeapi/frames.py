@@ -14,7 +14,7 @@ import numpy as np
 from athanor.model.arrays import U8, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable
-from athanor.storeapi import messages
+from athanor.storeapi import messages, write_kernels
 from athanor.storeapi import wire_kernels as kernels
 from athanor.storeapi.hashes import fill_hashes
 
@@ -161,23 +161,23 @@ def write_series_frames(
     """
     n = len(labels)
     offsets = np.ascontiguousarray(labels.offsets)
-    misplaced = kernels.first_outside(chunks.at, chunks.size, chunks.arena.size)
+    misplaced = write_kernels.first_outside(chunks.at, chunks.size, chunks.arena.size)
     if misplaced >= 0:
         raise AssertionError(f"BUG: chunk row {misplaced} lies outside its arena of {chunks.arena.size} bytes")
     chunks = fill_hashes(chunks)
     starts, body, data_bytes = np.empty(n + 1, np.int64), np.empty(n, np.int64), np.empty(n, np.int64)
-    wrong = kernels.size_series(
+    wrong = write_kernels.size_series(
         offsets, chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate, chunks.hash,
         chunks.size, starts, body, data_bytes,
     )  # fmt: skip
     if wrong >= 0:
         raise AssertionError(f"BUG: chunk row {wrong} belongs to series {chunks.series[wrong]} of {n}, out of order")
     ends, sizes = np.empty(n, np.int64), np.empty(n, np.int64)
-    n_frames = kernels.cut_frames(body, data_bytes, max(1, batch_size), frame_bytes, ends, sizes)
+    n_frames = write_kernels.cut_frames(body, data_bytes, max(1, batch_size), frame_bytes, ends, sizes)
     first = 0
     for end, size in zip(ends[:n_frames].tolist(), sizes[:n_frames].tolist(), strict=True):
         out = np.empty(size, np.uint8)
-        written = kernels.write_frame(
+        written = write_kernels.write_frame(
             first, end, int(batch_size > 1), labels.arena, offsets, starts, body, chunks.first_ms, chunks.last_ms,
             chunks.encoding, chunks.aggregate, chunks.hash, chunks.at, chunks.size, chunks.arena, out,
         )  # fmt: skip

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Loops of the ordered merge: merge sorted runs of label sets, group equal sets, join the chunks of a group.
 
 Chunk rows are columns as in ``ChunkTable``; consecutive rows of one owner with equal times and rising aggregate are the

@@ -11,7 +11,7 @@ from athanor.kernel.labels import concat, sort_order, take
 from athanor.model.arrays import I32, I64, U8
 from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable
-from athanor.storeapi import wire_kernels as kernels
+from athanor.storeapi import write_kernels as kernels
 from athanor.storeapi.frames import SeriesFrame
 
 

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The hash that decides which shard a label set belongs to: xxHash64 over name 0xFF value 0xFF of each label."""
 
 from __future__ import annotations
