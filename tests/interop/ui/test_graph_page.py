@@ -650,3 +650,24 @@ def test_the_legend_isolates_hides_and_sorts_and_the_address_keeps_it(page, serv
     page.get_by_role("button", name="Show all series").click()
     page.until("document.querySelectorAll('.legend tr.is-off').length === 0")
     assert len(server.queries()) == 2  # only the reload asked again
+
+
+def test_the_refresh_clock_asks_again_and_never_aborts_a_slow_query(page, server, fake):
+    def answer(asked: Any) -> Any:
+        reply = fake.vector([({"__name__": "up"}, str(len(server.queries())))])
+        reply.delay_s = 2.5
+        return reply
+
+    server.answer = answer
+    page.goto(server.url + "/graph?g0.expr=up&refresh=1s")
+    page.locator("table.data").wait_for()
+    assert page.locator("table.data tbody tr td.number").inner_text() == "1"
+    wait_for_queries(server, page, 2)
+
+
+def test_the_first_visit_offers_expressions_from_the_names_of_the_server(page, server):
+    page.goto(server.url + "/graph")
+    page.get_by_role("button", name="sum by (job) (rate(http_requests_total[5m]))").click()
+    [asked] = wait_for_queries(server, page, 1)
+    assert asked.value("query") == "sum by (job) (rate(http_requests_total[5m]))"
+    assert page.locator(".cm-content").inner_text() == "sum by (job) (rate(http_requests_total[5m]))"

@@ -119,6 +119,20 @@ def test_a_page_that_this_version_does_not_have_says_so(page, server):
 STATES = ["full", "empty", "error"]
 
 
+def axe_violations(tab: Any) -> list[str]:
+    """What axe-core finds wrong with the page as it stands, for WCAG 2.2 A and AA."""
+    tab.add_script_tag(path=str(AXE))
+    found: list[str] = tab.evaluate(
+        """async () => {
+        const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+        const found = await axe.run(document, { runOnly: rules });
+        const text = node => node.target + ' ' + node.failureSummary;
+        return found.violations.map(v => v.id + ': ' + v.nodes.map(text).slice(0, 3).join(' | '));
+        }"""
+    )
+    return found
+
+
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: run 'python -m athanor.ui.build'")
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("state", STATES)
@@ -151,16 +165,37 @@ def test_axe_finds_nothing(browser, server, fake, theme, state, path):
         else:
             tab.wait_for_selector(".view-empty, .failed, .notice-line")
         tab.wait_for_timeout(300)
-        tab.add_script_tag(path=str(AXE))
-        violations = tab.evaluate(
-            """async () => {
-            const rules = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
-            const found = await axe.run(document, { runOnly: rules });
-            const text = node => node.target + ' ' + node.failureSummary;
-            return found.violations.map(v => v.id + ': ' + v.nodes.map(text).slice(0, 3).join(' | '));
-            }"""
-        )
-        assert violations == []
+        assert axe_violations(tab) == []
+    finally:
+        context.close()
+
+
+@pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not installed: run 'python -m athanor.ui.build'")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_in_open_menus_and_dialogs(browser, server, fake, theme):
+    server.answer = answer(fake)
+    context = browser.new_context(color_scheme=theme, bypass_csp=True, reduced_motion="reduce")
+    try:
+        tab = context.new_page()
+        tab.goto(server.url + GRAPH)
+        tab.wait_for_selector(".chart canvas")
+        for name in ("Menu of panel 1", "All stores", "More"):
+            tab.get_by_role("button", name=name, exact=True).click()
+            tab.get_by_role("menu").wait_for()
+            tab.wait_for_timeout(200)
+            assert axe_violations(tab) == [], name
+            tab.keyboard.press("Escape")
+            tab.get_by_role("menu").wait_for(state="detached")
+        for name, value in (("Keyboard shortcuts", ""), ("Time zone", "other")):
+            if value:
+                tab.get_by_label(name, exact=True).select_option(value)
+            else:
+                tab.get_by_role("button", name=name).click()
+            tab.get_by_role("dialog").wait_for()
+            tab.wait_for_timeout(200)
+            assert axe_violations(tab) == [], name
+            tab.keyboard.press("Escape")
+            tab.get_by_role("dialog").wait_for(state="detached")
     finally:
         context.close()
 

@@ -1,6 +1,7 @@
 // An error of a run: what it was, where, what to do.
 import { Button } from '@mantine/core';
 import { positionOf, type Failure } from '../api/errors';
+import { copyText } from '../shell/copy';
 
 export function Failed({ failure, expr, onRetry }: { failure: Failure; expr: string; onRetry: () => void }) {
   const position = positionOf(failure.text);
@@ -16,7 +17,7 @@ export function Failed({ failure, expr, onRetry }: { failure: Failure; expr: str
       </div>
       <div className="failed-actions">
         <Button size="compact-xs" variant="default" onClick={onRetry}>Retry</Button>
-        <Button size="compact-xs" variant="default" onClick={() => void navigator.clipboard?.writeText(`${failure.title}: ${failure.text}`)}>Copy</Button>
+        <Button size="compact-xs" variant="default" onClick={() => void copyText(`${failure.title}: ${failure.text}`)}>Copy</Button>
       </div>
     </section>
   );

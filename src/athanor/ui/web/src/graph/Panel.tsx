@@ -8,6 +8,7 @@ import { queryRequest, type PanelState } from '../lib/panelUrl';
 import { autoStepS, effectiveStep } from '../lib/step';
 import { formatTime, zoneMark } from '../lib/zone';
 import { useApp } from '../shell/app';
+import { copyText } from '../shell/copy';
 import { apiUrl, config } from '../shell/config';
 import { Icon } from '../shell/icons';
 import { PREF, remember, usePref } from '../shell/prefs';
@@ -89,7 +90,14 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
     if (d === null) return;
     if (p.expr.trim() === '') clear();
     else startRun(p, d, trace);
-  }, [requestKey, nonce, tick, ready, startRun, clear]);
+  }, [requestKey, nonce, ready, startRun, clear]);
+
+  // The refresh clock never aborts a run: a query slower than the clock would not come to its end.
+  const loadingNow = useRef(false);
+  loadingNow.current = state.loading;
+  useEffect(() => {
+    if (tick > 0 && !loadingNow.current) setNonce((n) => n + 1);
+  }, [tick]);
 
   useEffect(() => {
     if (!state.loading) {
@@ -189,14 +197,14 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
         {loading && elapsed >= 1_000
           ? <Button size="sm" color="gray" variant="default" className="run-button" leftSection={<Icon name="stop" size={13} />} onClick={cancel}>Cancel</Button>
           : <Button size="sm" className="run-button" leftSection={<Icon name="play" size={13} />} onClick={run}>Run</Button>}
-        <Menu position="bottom-end" withinPortal>
+        <Menu position="bottom-end" withInitialFocusPlaceholder={false}>
           <Menu.Target>
             <ActionIcon variant="default" size={36} aria-label={`Menu of panel ${number + 1}`}><Icon name="dots" /></ActionIcon>
           </Menu.Target>
           <Menu.Dropdown>
-            <Menu.Item leftSection={<Icon name="link" size={14} />} onClick={() => void navigator.clipboard?.writeText(window.location.href)}>Copy link</Menu.Item>
-            <Menu.Item leftSection={<Icon name="code" size={14} />} onClick={() => void navigator.clipboard?.writeText(curl())}>Copy as curl</Menu.Item>
-            <Menu.Item leftSection={<Icon name="copy" size={14} />} disabled={!shown} onClick={() => void navigator.clipboard?.writeText(csv())}>Copy as CSV</Menu.Item>
+            <Menu.Item leftSection={<Icon name="link" size={14} />} onClick={() => void copyText(window.location.href)}>Copy link</Menu.Item>
+            <Menu.Item leftSection={<Icon name="code" size={14} />} onClick={() => void copyText(curl())}>Copy as curl</Menu.Item>
+            <Menu.Item leftSection={<Icon name="copy" size={14} />} disabled={!shown} onClick={() => void copyText(csv())}>Copy as CSV</Menu.Item>
             <Menu.Item leftSection={<Icon name="download" size={14} />} disabled={!shown} onClick={() => download('athanor.csv', csv())}>Download CSV</Menu.Item>
             <Menu.Divider />
             <Menu.Item leftSection={<Icon name="plus" size={14} />} onClick={onDuplicate}>Duplicate panel</Menu.Item>
@@ -214,7 +222,7 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
           <TextInput size="xs" aria-label="Tenant" placeholder={config.defaultTenant} defaultValue={panel.tenant} className="tenant-field" leftSection={<span className="field-mark">tenant</span>} leftSectionWidth={52}
             onBlur={(event) => onChange({ tenant: event.currentTarget.value })} onKeyDown={(event) => event.key === 'Enter' && onChange({ tenant: event.currentTarget.value })} />
         )}
-        <Menu closeOnItemClick={false} position="bottom-start">
+        <Menu position="bottom-start" withInitialFocusPlaceholder={false}>
           <Menu.Target>
             <Button size="compact-xs" variant="default" className="option-button" rightSection={<Icon name="down" size={11} />}>
               {panel.storeMatches.length > 0 ? `${panel.storeMatches.length} of ${endpoints.length} stores` : 'All stores'}
@@ -225,10 +233,9 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
             {[...new Set([...endpoints.map((e) => e.name), ...panel.storeMatches])].sort().slice(0, 90).map((name) => {
               const on = panel.storeMatches.includes(name);
               return (
-                <Menu.Item key={name} role="menuitemcheckbox" aria-checked={on} leftSection={<span className={`tick${on ? ' is-on' : ''}`} aria-hidden="true" />}
-                  onClick={() => onChange({ storeMatches: on ? panel.storeMatches.filter((n) => n !== name) : [...panel.storeMatches, name] })}>
+                <Menu.CheckboxItem key={name} checked={on} onChange={() => onChange({ storeMatches: on ? panel.storeMatches.filter((n) => n !== name) : [...panel.storeMatches, name] })}>
                   {name}
-                </Menu.Item>
+                </Menu.CheckboxItem>
               );
             })}
             {endpoints.length === 0 && <Menu.Item disabled>No endpoints known</Menu.Item>}
@@ -236,7 +243,7 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
             <Menu.Item onClick={() => onChange({ storeMatches: [] })} disabled={panel.storeMatches.length === 0}>All endpoints</Menu.Item>
           </Menu.Dropdown>
         </Menu>
-        <Menu closeOnItemClick={false} position="bottom-start">
+        <Menu position="bottom-start" withInitialFocusPlaceholder={false}>
           <Menu.Target>
             <Button size="compact-xs" variant="default" className="option-button" rightSection={<Icon name="down" size={11} />}>More</Button>
           </Menu.Target>
@@ -248,7 +255,7 @@ export function Panel({ panel, number, nPanels, defaults, onChange, onRemove, on
               ['Linter', linter, setLinter],
               ['Past queries in completion', queryHistory, setQueryHistory],
             ] as const).map(([label, on, set]) => (
-              <Menu.Item key={label} role="menuitemcheckbox" aria-checked={on} leftSection={<span className={`tick${on ? ' is-on' : ''}`} aria-hidden="true" />} onClick={() => set(!on)}>{label}</Menu.Item>
+              <Menu.CheckboxItem key={label} checked={on} onChange={() => set(!on)}>{label}</Menu.CheckboxItem>
             ))}
           </Menu.Dropdown>
         </Menu>
