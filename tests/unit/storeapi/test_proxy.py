@@ -286,6 +286,22 @@ def test_the_proxys_own_store_api_sends_what_its_stores_sent():
         series_call(server, b"\x0a")
 
 
+@pytest.mark.parametrize(("batch_size", "sizes"), [(0, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 3, 1]), (100, [7])])
+def test_the_proxys_own_store_api_fills_frames_across_the_frames_of_its_stores(batch_size, sizes):
+    series = [([("a", str(i))], [(1, 2, {"raw": (0, b"%d" % i, 5)})]) for i in range(7)]
+    made = [reference.series_message(*one) for one in series]
+    store = FakeStore(facts(), [reference.batch_frame(made[i : i + 2]) for i in range(0, 7, 2)])
+    budget = Budget(1 << 20)
+    server = ProxyServer(Proxy(lambda: [store]), lambda: budget)
+    sent = series_call(server, encode(request_for(response_batch_size=batch_size)))
+    one = reference.single_frame if batch_size < 2 else None
+    at, expected = 0, []
+    for size in sizes:
+        expected.append(one(made[at]) if one else reference.batch_frame(made[at : at + size]))
+        at += size
+    assert sent == expected and budget.held_bytes == 0
+
+
 LIMITS = [
     (2, 0, [(1, 1)] * 3, "failed to send series: limit 2 violated (got 3)"),
     (3, 0, [(1, 1)] * 3, None),
