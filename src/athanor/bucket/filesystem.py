@@ -1,6 +1,7 @@
 """A directory as a bucket (objstore providers/filesystem/filesystem.go).
 
-Reads are ``pread`` on a file opened per call: 270,000 range reads a second where a general library makes 9,500.
+Reads are ``pread`` on a file opened per call, without pathlib: 65,000 small range reads a second on one core, where the
+object-store library of the S3 provider makes 9,500 on a directory.
 Differs from the original, compatibly: an upload is written under a temporary name and renamed, so a reader never meets
 half an object.
 """

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import re
+import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import orjson
 import urllib3
@@ -34,6 +37,9 @@ class Prometheus:
 
     def __init__(self, url: str, user_agent: str) -> None:
         self.url = url.rstrip("/")
+        parts = urlsplit(self.url)
+        self._is_tls = parts.scheme == "https"
+        self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path
         self._headers = {"User-Agent": user_agent}
         self._pool = urllib3.PoolManager(maxsize=N_CONNECTIONS, retries=False)
 
@@ -87,36 +93,32 @@ class Prometheus:
         return self._query(path, matchers, first_ms, last_ms, limit, timeout_s)
 
     def remote_read(self, body: bytes, cancel: CancelToken) -> Iterator[bytes]:
-        """The pieces of a streamed answer. Cancelling closes the connection at once."""
-        url = f"{self.url}/api/v1/read"
-        timeout = urllib3.Timeout(connect=READ_TIMEOUT_S, read=READ_TIMEOUT_S)
+        """The pieces of a streamed answer. Cancelling cuts the connection at once, also while nothing has come yet."""
+        # why not the pool: its connection is out of reach until the first byte of the answer
+        connection = self._connection()
         try:
-            answer = self._pool.request(
-                "POST", url, body=body, headers={**self._headers, **REQUEST_HEADERS},
-                timeout=timeout, preload_content=False, decode_content=False, redirect=False,
-            )  # fmt: skip
-        except urllib3.exceptions.HTTPError as error:
-            raise TransientError(f"query Prometheus: send request: {error}") from error
-        forget = cancel.on_cancel(answer.shutdown)
-        complete = False
-        try:
-            _check_answer(answer)
-            while piece := answer.read(READ_BYTES):
-                cancel.check()
-                yield piece
-            complete = True
-        except urllib3.exceptions.HTTPError as error:
+            connection.connect()
+            with _cut_on_cancel(connection, cancel):
+                url = f"{self._path}/api/v1/read"
+                connection.request("POST", url, body=body, headers={**self._headers, **REQUEST_HEADERS})
+                answer = connection.getresponse()
+                _check_answer(answer)
+                while piece := answer.read(READ_BYTES):
+                    cancel.check()
+                    yield piece
+        except (OSError, http.client.HTTPException) as error:
             cancel.check()
-            raise TransientError(f"query Prometheus: {error}") from error
+            raise TransientError(f"query Prometheus: send request: {error or type(error).__name__}") from error
         finally:
-            forget()
-            if complete:
-                answer.release_conn()
-            else:
-                answer.close()  # the rest of the answer is not wanted: the connection cannot be used again
+            connection.close()
+        cancel.check()
 
     def close(self) -> None:
         self._pool.clear()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
+        return kind(self._host, self._port, timeout=READ_TIMEOUT_S)
 
     def _query(
         self, path: str, matchers: Iterable[Matcher], first_ms: int, last_ms: int, limit: int, timeout_s: float
@@ -199,11 +201,26 @@ def _selection(matchers: Iterable[Matcher], first_ms: int, last_ms: int, limit: 
     return [*query, ("limit", str(limit))] if limit > 0 else query
 
 
-def _check_answer(answer: urllib3.BaseHTTPResponse) -> None:
+@contextmanager
+def _cut_on_cancel(connection: http.client.HTTPConnection, cancel: CancelToken) -> Iterator[None]:
+    cut = connection.sock
+
+    def shutdown() -> None:
+        with suppress(OSError):
+            cut.shutdown(socket.SHUT_RDWR)
+
+    forget = cancel.on_cancel(shutdown)
+    try:
+        yield
+    finally:
+        forget()
+
+
+def _check_answer(answer: http.client.HTTPResponse) -> None:
     if answer.status // 100 != 2:
         message = answer.read(4096).decode("utf-8", "replace").strip()
         raise AthanorError(f"query Prometheus: request failed with code {answer.status} {answer.reason}; msg {message}")
-    content_type = answer.headers.get("content-type", "")
+    content_type = answer.headers.get("Content-Type", "")
     if not content_type.startswith(STREAMED_TYPE):
         raise AthanorError(f"query Prometheus: not supported remote read content type: {content_type}")
 

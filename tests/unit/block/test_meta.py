@@ -66,3 +66,19 @@ def test_a_broken_file_is_a_data_error_that_names_the_field(content: bytes, text
     with pytest.raises(DataError) as raised:
         BlockMeta.from_json(content, "b")
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize("path", GOLDEN[:2], ids=lambda path: path.name)
+def test_a_damaged_file_is_a_data_error_or_another_meta_and_never_a_crash(path: Path):
+    content = path.read_bytes()
+    damaged = [content[:at] for at in range(len(content))]
+    for change in (0x01, 0x80, 0xFF):
+        damaged += [content[:at] + bytes([content[at] ^ change]) + content[at + 1 :] for at in range(len(content))]
+    errors: list[str] = []
+    for broken in damaged:
+        try:
+            BlockMeta.from_json(broken, path.name).to_json()
+        except DataError as error:
+            errors.append(str(error))
+    assert len(errors) > len(content)
+    assert all(path.name in error for error in errors)

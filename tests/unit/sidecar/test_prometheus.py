@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +23,7 @@ from athanor.sidecar.prometheus import (
     seconds_text,
     selector_text,
 )
+from athanor.sidecar.remote_read import STREAMED_TYPE
 from athanor.sidecar.state import PrometheusFacts, SidecarState
 from athanor.sidecar.watch import PrometheusWatcher
 
@@ -205,6 +208,44 @@ def test_a_remote_read_of_an_unknown_type_is_refused(server: Answers):
     server.answers["/api/v1/read"] = (200, b"x")
     with pytest.raises(AthanorError, match="not supported remote read content type: application/json"):
         list(Prometheus(server.url, "test").remote_read(b"x", CancelToken()))
+
+
+@pytest.mark.parametrize("sends_headers", [False, True])
+def test_a_cancelled_remote_read_ends_at_once_also_before_the_first_byte(sends_headers: bool):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        cancel = CancelToken()
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                if sends_headers:
+                    head = f"HTTP/1.1 200 OK\r\nContent-Type: {STREAMED_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    peer.sendall(head.encode() + b"3\r\nabc\r\n")
+                while peer.recv(4096):
+                    pass
+
+        threading.Thread(target=answer, daemon=True).start()
+        threading.Timer(0.1, cancel.cancel).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        started_at = time.monotonic()
+        with pytest.raises(Cancelled):
+            list(Prometheus(url, "test").remote_read(b"x", cancel))
+        assert time.monotonic() - started_at < 1
+
+
+def test_a_stream_that_breaks_off_is_a_transient_failure():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(4096)
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: {STREAMED_TYPE}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                peer.sendall(head.encode() + b"ff\r\nabc")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(TransientError):
+            list(Prometheus(f"http://127.0.0.1:{listener.getsockname()[1]}", "test").remote_read(b"x", CancelToken()))
 
 
 def test_the_wait_ends_when_labels_and_times_are_known(server: Answers):
