@@ -12,12 +12,12 @@ from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.model.matchers import Matcher, MatchType
 from athanor.model.rpc import Call, StatusError
-from athanor.storeapi.client import CallError
+from athanor.storeapi.client import CallError, facts_of, rpc_error_text
 from athanor.storeapi.endpoints import MissingStore
 from athanor.storeapi.frames import SeriesFrame, warning_frame
 from athanor.storeapi.limits import RequestLimits
 from athanor.storeapi.matching import StoreFacts
-from athanor.storeapi.messages import encode, thanos
+from athanor.storeapi.messages import encode, info, thanos
 from athanor.storeapi.proxy import Proxy, ProxyCall, batch_size_for, go_duration
 from athanor.storeapi.proxy_server import ProxyServer
 from athanor.storeapi.server import store_service
@@ -49,6 +49,12 @@ class ListCall:
         pass
 
 
+def raised(value):
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
 class FakeStore:
     """A store with fixed answers."""
 
@@ -56,6 +62,7 @@ class FakeStore:
         self.facts = facts
         self.messages, self.names, self.values = list(messages), names, values
         self.requests = []
+        self.raw = None
 
     def series(self, request, cancel, metadata):
         self.requests.append((thanos.SeriesRequest.FromString(request), dict(metadata)))
@@ -63,15 +70,15 @@ class FakeStore:
 
     def label_names(self, request, cancel, metadata):
         self.requests.append((thanos.LabelNamesRequest.FromString(request), dict(metadata)))
-        if isinstance(self.names, Exception):
-            raise self.names
-        return encode(thanos.LabelNamesResponse(names=self.names))
+        if self.raw is not None:
+            return raised(self.raw)
+        return encode(thanos.LabelNamesResponse(names=raised(self.names)))
 
     def label_values(self, request, cancel, metadata):
         self.requests.append((thanos.LabelValuesRequest.FromString(request), dict(metadata)))
-        if isinstance(self.values, Exception):
-            raise self.values
-        return encode(thanos.LabelValuesResponse(values=self.values))
+        if self.raw is not None:
+            return raised(self.raw)
+        return encode(thanos.LabelValuesResponse(values=raised(self.values)))
 
 
 def store_of(case, supports_removal):
@@ -300,6 +307,34 @@ def test_the_proxys_own_store_api_fills_frames_across_the_frames_of_its_stores(b
         expected.append(one(made[at]) if one else reference.batch_frame(made[at : at + size]))
         at += size
     assert sent == expected and budget.held_bytes == 0
+
+
+RECORDED = json.loads((GOLDEN / "query_over_store.json").read_text())
+
+
+@pytest.mark.parametrize("case", RECORDED["cases"].values(), ids=RECORDED["cases"].keys())
+def test_a_recorded_store_behind_our_proxy_gives_the_recorded_answers_of_the_originals_query(case):
+    store = FakeStore(
+        facts_of("127.0.0.1:22001", info.InfoResponse.FromString(bytes.fromhex(RECORDED["info"]))),
+        [bytes.fromhex(frame) for frame in case["store_frames"]],
+    )
+    if "store_status" in case:
+        code, message = case["store_status"]
+        text = rpc_error_text(code, message)
+        store.messages.append(StreamError(StreamFailure(text, code)))
+        store.raw = CallError(code, text)
+    elif case["method"] != "Series":
+        store.raw = store.messages[0]
+    methods = {m.name: m for m in store_service(ProxyServer(Proxy(lambda: [store]), lambda: Budget(1 << 30))).methods}
+    handler, request = methods[case["method"]].handler, bytes.fromhex(case["request"])
+    if "status" in case:
+        with pytest.raises(StatusError) as caught:
+            list(handler(request, Call(CancelToken())))
+        assert [caught.value.code, caught.value.message] == case["status"]
+        return
+    answer = handler(request, Call(CancelToken()))
+    frames = [answer] if isinstance(answer, bytes) else list(answer)
+    assert [frame.hex() for frame in frames] == case.get("frames", case["store_frames"])
 
 
 LIMITS = [
