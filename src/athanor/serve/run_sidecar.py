@@ -14,13 +14,14 @@ from athanor.serve.grpc_server import GrpcServer
 from athanor.serve.http_server import HttpServer
 from athanor.serve.process import Runtime
 from athanor.ship import Shipper, ShipperMetrics, ShipperOptions
-from athanor.sidecar.info import info_service
+from athanor.sidecar.info import info_response
 from athanor.sidecar.limits import SeriesLimits
 from athanor.sidecar.prometheus import Prometheus
 from athanor.sidecar.state import SidecarState
 from athanor.sidecar.store import PrometheusStore
 from athanor.sidecar.validate import check_flags
 from athanor.sidecar.watch import PrometheusWatcher
+from athanor.storeapi.server import info_service, store_service
 
 N_HTTP_THREADS = 4
 SYNC_INTERVAL_S = 30.0
@@ -67,7 +68,10 @@ def run(config: SidecarConfig, runtime: Runtime) -> None:
         address=config.grpc_address,
         grace_ms=config.grpc_grace_period_ms,
         max_connection_age_ms=config.grpc_max_connection_age_ms,
-        services=(_store(config, runtime, prometheus, state).service(), info_service(state)),
+        services=(
+            store_service(_store(config, runtime, prometheus, state)),
+            info_service(partial(info_response, state)),
+        ),
     )
     group.add("grpc", grpc.start, grpc.stop)
     log.info("starting sidecar")

@@ -6,22 +6,17 @@ announcing them would turn every such request of a querier into an error.
 
 from __future__ import annotations
 
-from athanor.model.rpc import Call, Service, StatusError, UnaryMethod
+from typing import Any
+
+from athanor.model.rpc import StatusError
 from athanor.sidecar.state import MAX_TIME_MS, SidecarState
-from athanor.storeapi.messages import encode, info, thanos
+from athanor.storeapi.messages import info, thanos
 
 COMPONENT = "sidecar"
 
 
-def info_service(state: SidecarState) -> Service:
-    def answer(request: bytes, call: Call) -> bytes:
-        return info_response(state)
-
-    return Service("thanos.info.Info", (UnaryMethod("Info", answer),))
-
-
-def info_response(state: SidecarState) -> bytes:
-    """The encoded answer; StatusError while Prometheus is away, so that queriers drop the endpoint."""
+def info_response(state: SidecarState) -> Any:
+    """An ``InfoResponse``; StatusError while Prometheus is away, so that queriers drop the endpoint."""
     if not state.is_up:
         raise StatusError("UNKNOWN", "Not ready")
     labels = thanos.ZLabelSet(labels=[thanos.Label(name=n, value=v) for n, v in state.external_labels])
@@ -33,4 +28,4 @@ def info_response(state: SidecarState) -> bytes:
         supports_without_replica_labels=True,
         tsdb_infos=[info.TSDBInfo(labels=labels, min_time=lowest_ms, max_time=MAX_TIME_MS)],
     )
-    return encode(info.InfoResponse(label_sets=[labels], ComponentType=COMPONENT, store=store))
+    return info.InfoResponse(label_sets=[labels], ComponentType=COMPONENT, store=store)

@@ -12,9 +12,8 @@ import numpy as np
 from athanor.model.metrics import Registry
 from athanor.model.rpc import StatusError
 from athanor.storeapi.frames import SeriesFrame
+from athanor.storeapi.limits import SAMPLES_PER_CHUNK
 from athanor.storeapi.rows import chunk_starts, take_rows
-
-SAMPLES_PER_CHUNK = 120
 
 
 class SeriesLimits:

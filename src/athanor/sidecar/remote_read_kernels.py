@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from athanor.kernel.checksum_kernels import crc32c
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.crc32c_kernels import crc32c
 from athanor.kernel.types import RU8, U8, i64, tup
 from athanor.kernel.varint_kernels import read_uvarint, uvarint_size, write_uvarint
 from athanor.storeapi.wire_kernels import _field, _skip, _span, _uvarint

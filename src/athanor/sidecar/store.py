@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from athanor.kernel.labels import drop, set_column, sort_order, take
-from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher
 from athanor.model.metrics import Histogram
-from athanor.model.rpc import Call, Service, StatusError, StreamMethod, UnaryMethod
+from athanor.model.rpc import Call, StatusError
 from athanor.model.tables import LabelTable, label_table
 from athanor.sidecar.limits import SeriesLimits
 from athanor.sidecar.prometheus import Prometheus
@@ -23,18 +22,17 @@ from athanor.sidecar.remote_read import FrameCounter, read_frames, read_request
 from athanor.sidecar.state import SidecarState
 from athanor.storeapi.frames import SeriesFrame, empty_chunks, write_series_frames
 from athanor.storeapi.hashes import fill_hashes
-from athanor.storeapi.matching import consume_external, parse_matchers
-from athanor.storeapi.messages import decode, encode, thanos
+from athanor.storeapi.matching import LabelSet, consume_external, parse_matchers
+from athanor.storeapi.messages import thanos
 from athanor.storeapi.rows import sorted_frames
 from athanor.storeapi.shards import keep_shard, shard_of
 
 API_TIMEOUT_S = 300.0
 NO_MATCHERS = "no matchers specified (excluding external labels)"
-BROKEN_REQUEST = "grpc: failed to unmarshal the received message: unexpected EOF"
 
 
 class PrometheusStore:
-    """The three methods of ``thanos.Store``; each takes the request's bytes."""
+    """A ``storeapi.server.StoreServer``."""
 
     def __init__(
         self, prometheus: Prometheus, state: SidecarState, limits: SeriesLimits, received_frames: Histogram
@@ -44,97 +42,89 @@ class PrometheusStore:
         self._limits = limits
         self._received_frames = received_frames
 
-    def service(self) -> Service:
-        return Service(
-            "thanos.Store",
-            (
-                StreamMethod("Series", self.series, limited=True),
-                UnaryMethod("LabelNames", self.label_names),
-                UnaryMethod("LabelValues", self.label_values),
-            ),
-        )
-
-    def series(self, request: bytes, call: Call) -> Iterator[bytes]:
+    def series(self, request: Any, call: Call) -> Iterator[bytes]:
         """Frames in label order; nothing where the external labels do not match."""
-        asked = _decoded(thanos.SeriesRequest, request)
         external = self._state.external_labels
-        matchers = consume_external(external, parse_matchers(asked.matchers))
+        matchers = consume_external(external, parse_matchers(request.matchers))
         if matchers is None:
             return
         if not matchers:
             raise StatusError("INVALID_ARGUMENT", NO_MATCHERS)
-        first_ms = max(asked.min_time, self._state.min_time_ms)
-        if asked.skip_chunks:
-            frame = self._labels_only(asked, matchers, first_ms, call)
+        first_ms = max(request.min_time, self._state.min_time_ms)
+        if request.skip_chunks:
+            frame = self._labels_only(request, external, matchers, first_ms, call)
         else:
-            frame = self._with_chunks(asked, matchers, first_ms, call)
+            frame = self._with_chunks(request, external, matchers, first_ms, call)
         if len(frame):
             yield from self._limits.apply(
-                frame, lambda part: write_series_frames(part.labels, part.chunks, max(0, asked.response_batch_size))
+                frame, lambda part: write_series_frames(part.labels, part.chunks, request.response_batch_size)
             )
 
-    def _with_chunks(self, asked: Any, matchers: Sequence[Matcher], first_ms: int, call: Call) -> SeriesFrame:
-        external = self._state.external_labels
-        shard = shard_of(asked.shard_info)
+    def _with_chunks(
+        self, request: Any, external: LabelSet, matchers: Sequence[Matcher], first_ms: int, call: Call
+    ) -> SeriesFrame:
+        shard = shard_of(request.shard_info)
         counter = FrameCounter()
-        pieces = self._prometheus.remote_read(read_request(first_ms, asked.max_time, matchers), call.cancel)
+        pieces = self._prometheus.remote_read(read_request(first_ms, request.max_time, matchers), call.cancel)
         found: list[SeriesFrame] = []
         for frame in read_frames(pieces, counter, where=f"remote read of {self._prometheus.url}"):
-            labels = overlaid(frame.labels, external, asked.without_replica_labels)
+            labels = overlaid(frame.labels, external, request.without_replica_labels)
             complete = SeriesFrame(labels, fill_hashes(frame.chunks))
             found.append(complete if shard is None else keep_shard(complete, shard))
         self._received_frames.observe(counter.n_frames)
         call.cancel.check()
         return sorted_frames(found) if found else SeriesFrame(label_table([]), empty_chunks())
 
-    def _labels_only(self, asked: Any, matchers: Sequence[Matcher], first_ms: int, call: Call) -> SeriesFrame:
+    def _labels_only(
+        self, request: Any, external: LabelSet, matchers: Sequence[Matcher], first_ms: int, call: Call
+    ) -> SeriesFrame:
         """compat: replica labels are removed from the external labels only, and the shard is not looked at."""
-        removed = frozenset(asked.without_replica_labels)
-        external = [(name, value) for name, value in self._state.external_labels if name not in removed]
+        removed = frozenset(request.without_replica_labels)
+        kept = [(name, value) for name, value in external if name not in removed]
         timeout_s = _timeout_s(call)
-        found = self._prometheus.series(matchers, first_ms, asked.max_time, asked.limit, timeout_s)
-        table = overlaid(label_table([tuple(labels.items()) for labels in found]), external, ())
+        found = self._prometheus.series(matchers, first_ms, request.max_time, request.limit, timeout_s)
+        table = overlaid(label_table([tuple(labels.items()) for labels in found]), kept, ())
         return SeriesFrame(take(table, sort_order(table)), empty_chunks())
 
-    def label_names(self, request: bytes, call: Call) -> bytes:
-        asked = _decoded(thanos.LabelNamesRequest, request)
+    def label_names(self, request: Any, call: Call) -> Any:
         external = self._state.external_labels
-        matchers = consume_external(external, parse_matchers(asked.matchers))
+        matchers = consume_external(external, parse_matchers(request.matchers))
         if matchers is None:
-            return encode(thanos.LabelNamesResponse())
+            return thanos.LabelNamesResponse()
         timeout_s = _timeout_s(call)
         if not matchers or self._state.facts.label_calls_take_matchers:
-            names = self._prometheus.label_names(matchers, asked.start, asked.end, asked.limit, timeout_s)
+            names = self._prometheus.label_names(matchers, request.start, request.end, request.limit, timeout_s)
         else:
-            found = self._prometheus.series(matchers, asked.start, asked.end, asked.limit, timeout_s)
+            found = self._prometheus.series(matchers, request.start, request.end, request.limit, timeout_s)
             names = sorted({name for labels in found for name in labels})
         if names:
-            removed = frozenset(asked.without_replica_labels)
+            removed = frozenset(request.without_replica_labels)
             names = sorted([*names, *(name for name, _ in external if name not in removed)])
-        return encode(thanos.LabelNamesResponse(names=names))
+        return thanos.LabelNamesResponse(names=names)
 
-    def label_values(self, request: bytes, call: Call) -> bytes:
-        asked = _decoded(thanos.LabelValuesRequest, request)
-        if not asked.label:
+    def label_values(self, request: Any, call: Call) -> Any:
+        if not request.label:
             raise StatusError("INVALID_ARGUMENT", "label name parameter cannot be empty")
-        if asked.label in asked.without_replica_labels:
-            return encode(thanos.LabelValuesResponse())
+        if request.label in request.without_replica_labels:
+            return thanos.LabelValuesResponse()
         external = self._state.external_labels
-        matchers = consume_external(external, parse_matchers(asked.matchers))
+        matchers = consume_external(external, parse_matchers(request.matchers))
         if matchers is None:
-            return encode(thanos.LabelValuesResponse())
+            return thanos.LabelValuesResponse()
         timeout_s = _timeout_s(call)
-        if own := dict(external).get(asked.label, ""):
-            known = not matchers or self._prometheus.series(matchers, asked.start, asked.end, asked.limit, timeout_s)
-            return encode(thanos.LabelValuesResponse(values=[own] if known else []))
+        if own := dict(external).get(request.label, ""):
+            known = not matchers or self._prometheus.series(
+                matchers, request.start, request.end, request.limit, timeout_s
+            )
+            return thanos.LabelValuesResponse(values=[own] if known else [])
         if not matchers or self._state.facts.label_calls_take_matchers:
             values = self._prometheus.label_values(
-                asked.label, matchers, asked.start, asked.end, asked.limit, timeout_s
+                request.label, matchers, request.start, request.end, request.limit, timeout_s
             )
         else:
-            found = self._prometheus.series(matchers, asked.start, asked.end, asked.limit, timeout_s)
-            values = list({labels[asked.label] for labels in found if labels.get(asked.label)})
-        return encode(thanos.LabelValuesResponse(values=sorted(values)))
+            found = self._prometheus.series(matchers, request.start, request.end, request.limit, timeout_s)
+            values = list({labels[request.label] for labels in found if labels.get(request.label)})
+        return thanos.LabelValuesResponse(values=sorted(values))
 
 
 def overlaid(labels: LabelTable, external: Sequence[tuple[str, str]], without: Sequence[str]) -> LabelTable:
@@ -145,13 +135,6 @@ def overlaid(labels: LabelTable, external: Sequence[tuple[str, str]], without: S
         if name not in removed:
             labels = set_column(labels, name, codes, [value.encode()])
     return drop(labels, sorted(removed)) if removed else labels
-
-
-def _decoded(message: Any, request: bytes) -> Any:
-    try:
-        return decode(message, request, "request")
-    except DataError:
-        raise StatusError("INTERNAL", BROKEN_REQUEST) from None
 
 
 def _timeout_s(call: Call) -> float:

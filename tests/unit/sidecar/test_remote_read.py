@@ -12,7 +12,6 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from athanor.kernel.crc32c_kernels import crc32c
 from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher, MatchType
 from athanor.model.tables import ENCODING_XOR, RAW
@@ -78,15 +77,6 @@ def read(pieces: list[bytes]) -> list[tuple[list[tuple[str, str]], list[tuple[in
             ]
             found.append((frame.labels.pairs(row), listed))
     return found
-
-
-@given(st.binary(max_size=70))
-def test_the_checksum_is_the_plain_one(data: bytes):
-    assert crc32c(np.frombuffer(data, np.uint8), 0, len(data)) == plain_crc32c(data)
-
-
-def test_the_checksum_of_the_digits_is_the_published_one():
-    assert crc32c(np.frombuffer(b"123456789", np.uint8), 0, 9) == 0xE3069283
 
 
 def test_the_request_is_the_recorded_one_but_for_the_types_it_accepts():
