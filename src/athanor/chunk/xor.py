@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from athanor.chunk import xor_encode_kernels, xor_kernels
-from athanor.chunk.workspace import Workspace
+from athanor.model.workspace import Workspace
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import DataError, NotAvailableError
 from athanor.model.tables import ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM, ENCODING_XOR, ChunkTable, Samples

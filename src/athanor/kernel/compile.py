@@ -182,6 +182,7 @@ def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
         dispatcher = numba.njit(**_OPTIONS)(function)
         if is_kernel_module(module):
             dispatcher._cache = _KernelCache(function)
+        function.__globals__[function.__name__] = dispatcher  # so that a kernel can call itself
         for signature in signatures:
             dispatcher.compile(signature)
         hits = sum(dispatcher.stats.cache_hits.values())

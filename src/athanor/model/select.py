@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-
-from athanor.model.arrays import F64, I64, U8
 from athanor.model.budget import Budget
 from athanor.model.matchers import Matcher
 from athanor.model.tables import LabelTable, Samples
+from athanor.model.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +35,6 @@ class Selection:
     first_ms: int
     last_ms: int
     hints: SelectHints = field(default_factory=SelectHints)
-
-
-class Workspace:
-    """Reusable arrays of one worker thread: fresh large arrays cost page faults. Grows to what its tiles need."""
-
-    def __init__(self) -> None:
-        self._i64: dict[str, I64] = {}
-        self._f64: dict[str, F64] = {}
-        self._u8: dict[str, U8] = {}
-
-    def i64(self, name: str, n: int) -> I64:
-        array = self._i64.get(name)
-        if array is None or array.size < n:
-            array = self._i64[name] = np.empty(max(n, 1 << 10), np.int64)
-        return array[:n]
-
-    def f64(self, name: str, n: int) -> F64:
-        array = self._f64.get(name)
-        if array is None or array.size < n:
-            array = self._f64[name] = np.empty(max(n, 1 << 10), np.float64)
-        return array[:n]
-
-    def u8(self, name: str, n: int) -> U8:
-        array = self._u8.get(name)
-        if array is None or array.size < n:
-            array = self._u8[name] = np.empty(max(n, 1 << 10), np.uint8)
-        return array[:n]
 
 
 class Tile(Protocol):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athanor.chunk import xor
-from athanor.chunk.workspace import Workspace
+from athanor.model.workspace import Workspace
 from athanor.model.arrays import as_bytes
 from athanor.model.errors import DataError, NotAvailableError
 from athanor.model.tables import ChunkTable

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from athanor.model.arrays import F64, I64, U8
+
 MIN_BYTES = 4096
 
 
@@ -14,7 +16,7 @@ class Workspace:
     """Named byte buffers that grow and are never given back; not shared between threads."""
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[np.uint8]] = {}
+        self._buffers: dict[str, U8] = {}
 
     def take(self, name: str, n: int, dtype: DTypeLike) -> NDArray[Any]:
         """An uninitialised array of n elements; the next take of this name may hand out the same memory."""
@@ -24,6 +26,15 @@ class Workspace:
             buffer = np.empty(max(MIN_BYTES, n_bytes + n_bytes // 4), np.uint8)
             self._buffers[name] = buffer
         return buffer[:n_bytes].view(dtype)
+
+    def i64(self, name: str, n: int) -> I64:
+        return self.take(name, n, np.int64)
+
+    def f64(self, name: str, n: int) -> F64:
+        return self.take(name, n, np.float64)
+
+    def u8(self, name: str, n: int) -> U8:
+        return self.take(name, n, np.uint8)
 
     @property
     def n_bytes(self) -> int:
