@@ -1,0 +1,124 @@
+"""One block in a local directory: its series and chunks as arrays.
+
+Files are mapped: what is not touched is not read. Whatever is wrong with a file is a DataError that names the block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from athanor.block.header import IndexHeader, build_header, parse_header
+from athanor.block.meta import META_FILE, BlockMeta
+from athanor.block.postings import read_lists
+from athanor.block.segments import check_segment, read_records, segment_names
+from athanor.block.series import ALL_MS, SeriesEntries, label_sets, read_series
+from athanor.block.source import map_file
+from athanor.block.tombstones import TOMBSTONES_FILE, Intervals, decode_tombstones
+from athanor.block.writer import CHUNKS_DIRECTORY, INDEX_FILE
+from athanor.chunk.xor import decode_chunks
+from athanor.model.arrays import I64, U8, U32
+from athanor.model.errors import DataError
+from athanor.model.tables import ChunkTable, LabelTable, Samples
+from athanor.model.workspace import Workspace
+
+REF_UNIT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBlock:
+    """An opened block. index, segments: mapped files; deleted: series reference -> spans in the tombstones."""
+
+    where: str
+    meta: BlockMeta
+    header: IndexHeader
+    index: U8
+    segments: tuple[U8, ...]
+    deleted: dict[int, Intervals]
+
+    def series_refs(self) -> U32:
+        """References of all series, in label order."""
+        where = f"{self.where}: index"
+        if not self.header.list_at.size:
+            return np.empty(0, np.uint32)
+        refs, _ = read_lists(self.index, self.header.list_at[:1], self.header.list_end[:1], where)
+        return refs
+
+    def entries(self, refs: U32, span_ms: tuple[int, int] = ALL_MS) -> SeriesEntries:
+        """The entries of series; chunks outside span_ms (both ends included) are left out."""
+        at = refs.astype(np.int64) * REF_UNIT_BYTES
+        toc = self.header.toc
+        outside = np.flatnonzero((at < toc.series) | (at >= toc.series_end))
+        if outside.size:
+            raise DataError(f"{self.where}: index: a postings list names a series at byte {int(at[outside[0]])}")
+        end = np.full(at.size, toc.series_end, np.int64)
+        return read_series(self.index, at, end, self.header.symbol_at.size, f"{self.where}: index", span_ms)
+
+    def labels(self, entries: SeriesEntries) -> LabelTable:
+        header = self.header
+        where = f"{self.where}: index"
+        return label_sets(header.arena, header.symbol_at, header.symbol_size, entries, where)
+
+    def chunks(self, entries: SeriesEntries) -> ChunkTable:
+        """The chunks of entries, their bytes gathered in one arena; ``series`` counts the entries."""
+        refs = entries.refs
+        segment, at = refs >> 32, refs & 0xFFFFFFFF
+        data_at, size = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
+        encoding = np.empty(refs.size, np.uint8)
+        pieces: list[U8] = []
+        held = 0
+        for number in np.unique(segment).tolist():
+            if number >= len(self.segments):
+                raise DataError(f"{self.where}: segment index {number} out of range: {len(self.segments)} segments")
+            rows = np.flatnonzero(segment == number)
+            data = self.segments[number]
+            begin, length, kind = read_records(data, at[rows], f"{self.where}: {CHUNKS_DIRECTORY}/{number + 1:06d}")
+            low, high = int(begin.min()), int((begin + length).max())
+            data_at[rows], size[rows], encoding[rows] = begin - low + held, length, kind
+            pieces.append(data[low:high])
+            held += high - low
+        owners = np.repeat(np.arange(len(entries), dtype=np.int32), np.diff(entries.chunk_at))
+        return ChunkTable(
+            owners, entries.first_ms, entries.last_ms, encoding, np.zeros(refs.size, np.uint8),
+            np.zeros(refs.size, np.uint64), data_at, size,
+            np.concatenate(pieces) if pieces else np.empty(0, np.uint8),
+        )  # fmt: skip
+
+    def samples(self, chunks: ChunkTable, n_series: int, workspace: Workspace) -> Samples:
+        """The samples of XOR chunks, joined by series. Deletions are not applied."""
+        try:
+            decoded = decode_chunks(chunks, np.arange(len(chunks), dtype=np.int64), workspace)
+        except DataError as error:
+            raise DataError(f"{self.where}: {error}") from error
+        first_chunk = np.searchsorted(chunks.series, np.arange(n_series + 1))
+        offsets: I64 = decoded.offsets[first_chunk]
+        return Samples(decoded.ts_ms, decoded.values, offsets)
+
+
+def open_block(directory: Path) -> LocalBlock:
+    """Open and check a block. Missing or broken files are a DataError; missing tombstones are none."""
+    where = f"block {directory.name}"
+    try:
+        meta = BlockMeta.from_json((directory / META_FILE).read_bytes(), f"{where}: {META_FILE}")
+        index = map_file(directory / INDEX_FILE)
+        names = segment_names([path.name for path in (directory / CHUNKS_DIRECTORY).iterdir()])
+        segments = tuple(map_file(directory / CHUNKS_DIRECTORY / name) for name in names)
+    except OSError as error:
+        raise DataError(f"{where}: {error.filename}: {error.strerror}; restore or delete the block") from error
+    for name, data in zip(names, segments, strict=True):
+        check_segment(data, f"{where}: {CHUNKS_DIRECTORY}/{name}")
+    view = memoryview(index)  # type: ignore[arg-type]
+    header = parse_header(
+        build_header(lambda at, n: view[at : at + n], index.size, f"{where}: index"), f"{where}: index"
+    )
+    return LocalBlock(where, meta, header, index, segments, _tombstones(directory, where))
+
+
+def _tombstones(directory: Path, where: str) -> dict[int, Intervals]:
+    try:
+        content = (directory / TOMBSTONES_FILE).read_bytes()
+    except FileNotFoundError:
+        return {}
+    return decode_tombstones(content, f"{where}: {TOMBSTONES_FILE}")
