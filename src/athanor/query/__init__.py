@@ -1,0 +1,1 @@
+"""The querier: PromQL over any set of StoreAPIs, deduplicated."""
