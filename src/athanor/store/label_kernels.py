@@ -1,8 +1,8 @@
 """Series of one block as canonical label sets: symbols resolved, external labels overlaid, replica labels left out.
 
-Symbols are sorted, so their numbers compare as their texts do. An external label k comes with ``ext_rank[k]``, the number
-of the first symbol that is not below its name; ``ext_known[k]`` says that this symbol *is* its name: a stored label of
-that name is replaced. ``dropped`` holds symbol numbers of label names to leave out, ascending. A set is written as
+Symbols are sorted, so their numbers compare as their texts do. An external label k comes with ``ext_rank[k]``, the
+number of the first symbol that is not below its name; ``ext_known[k]`` says that this symbol *is* its name: a stored
+label of that name is replaced. ``dropped`` holds symbol numbers of label names to leave out. A set is written as
 ``model.tables.LabelTable`` describes: (0x0A len (0x0A len name) (0x12 len value))*.
 """
 
@@ -63,15 +63,15 @@ def _is_dropped(symbol, dropped):
     return False
 
 
-@kernel(i64(RU32, RI64, RI64, RI64, RI64, RI64, RB1, RI64, I64))
-def size_labels(labels, label_at, symbols, ext_names, ext_values, ext_rank, ext_known, dropped, offsets):
+@kernel(i64(RU32, RI64, RU32, RI64, RI64, RI64, RB1, RI64, I64))
+def size_labels(labels, label_at, symbol_size, ext_names, ext_values, ext_rank, ext_known, dropped, offsets):
     """Byte offsets int64[n+1] of the sets that ``write_labels`` writes; 0, or -(i+1) where series i is broken.
 
-    labels: (name, value) symbol numbers; series i has ``labels[2*label_at[i]:2*label_at[i+1]]``. symbols: int64[s+1],
-    offsets of the symbols in their arena. ext_names, ext_values: offsets like symbols. Broken: a number beyond the
-    symbols, names that do not ascend, an empty name.
+    labels: (name, value) symbol numbers; series i has ``labels[2*label_at[i]:2*label_at[i+1]]``. symbol_size: uint32[s].
+    ext_names, ext_values: int64[e+1], offsets in their arenas. Broken: a number beyond the symbols, names that do not
+    ascend, an empty name.
     """
-    n_symbols = symbols.size - 1
+    n_symbols = symbol_size.size
     n_ext = ext_rank.size
     ext_bytes = np.int64(0)
     for k in range(n_ext):
@@ -89,8 +89,8 @@ def size_labels(labels, label_at, symbols, ext_names, ext_values, ext_rank, ext_
             if name >= n_symbols or value >= n_symbols or name <= previous:
                 return -(i + 1)
             previous = name
-            name_size = symbols[name + 1] - symbols[name]
-            value_size = symbols[value + 1] - symbols[value]
+            name_size = np.int64(symbol_size[name])
+            value_size = np.int64(symbol_size[value])
             if name_size == 0:
                 return -(i + 1)
             if value_size == 0 or _is_dropped(name, dropped):
@@ -111,10 +111,10 @@ def size_labels(labels, label_at, symbols, ext_names, ext_values, ext_rank, ext_
     return 0
 
 
-@kernel(i64(RU32, RI64, RU8, RI64, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, U8))
+@kernel(i64(RU32, RI64, RU8, RU32, RU32, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, U8))
 def write_labels(
-    labels, label_at, symbol_arena, symbols, ext_name_arena, ext_names, ext_value_arena, ext_values, ext_rank, ext_known,
-    dropped, offsets, out,
+    labels, label_at, arena, symbol_at, symbol_size, ext_name_arena, ext_names, ext_value_arena, ext_values,
+    ext_rank, ext_known, dropped, offsets, out,
 ):  # fmt: skip
     """Write the sets that ``size_labels`` measured. Returns the bytes written."""
     n_ext = ext_rank.size
@@ -132,12 +132,12 @@ def write_labels(
                     ext_value_arena, ext_values[k], ext_values[k + 1] - ext_values[k],
                 )  # fmt: skip
                 k += 1
-            value_size = symbols[value + 1] - symbols[value]
+            value_size = np.int64(symbol_size[value])
             if replaced or value_size == 0 or _is_dropped(name, dropped):
                 continue
             at = _put_label(
-                out, at, symbol_arena, symbols[name], symbols[name + 1] - symbols[name],
-                symbol_arena, symbols[value], value_size,
+                out, at, arena, np.int64(symbol_at[name]), np.int64(symbol_size[name]),
+                arena, np.int64(symbol_at[value]), value_size,
             )  # fmt: skip
         while k < n_ext:
             at = _put_label(
@@ -152,7 +152,7 @@ def write_labels(
 
 @kernel(i64(RI64, RI64, RI64, i64, i64, B1))
 def series_in_range(chunk_at, first_ms, last_ms, low_ms, high_ms, kept):
-    """kept[c]: chunk c intersects [low, high]; stops a series at its first chunk that begins later. Returns their number."""
+    """kept[c]: chunk c intersects [low, high]; a series ends at its first chunk that begins later. Returns their number."""
     n = 0
     for i in range(chunk_at.size - 1):
         after = False

@@ -1,0 +1,144 @@
+"""Chunks of one block: references to sub-chunks, read in ranges into one arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from athanor.bucket import Bucket
+from athanor.model.arrays import I32, I64, U8, U64, as_bytes
+from athanor.model.errors import DataError
+from athanor.model.tables import COUNT, COUNTER, ChunkTable
+from athanor.store import chunk_kernels as kernels
+from athanor.store.partition import Parts, frugal_partition, partition
+from athanor.store.request_limits import CallLimits
+from athanor.storeapi.hashes import fill_hashes
+
+ESTIMATED_CHUNK_BYTES = 16_000  # (Thanos' estimated-max-chunk-size)
+MIN_CHUNK_OFFSET = 8  # behind the segment's header
+AGGREGATE_NAMES = ("raw", "count", "sum", "min", "max", "counter")
+
+
+class MissingAggregate(DataError):
+    """A downsampled chunk lacks an aggregate that was asked for."""
+
+
+class ChunkReader:
+    """Reads for one block; holds no state of a request. segments: (object name, size), in the order of references."""
+
+    def __init__(self, bucket: Bucket, block: str, segments: Sequence[tuple[str, int]], measured_bytes: int) -> None:
+        self._bucket = bucket
+        self._block = block
+        self._segments = segments
+        self._estimate = min(measured_bytes, ESTIMATED_CHUNK_BYTES) or ESTIMATED_CHUNK_BYTES
+
+    def read(
+        self, series: I32, first_ms: I64, last_ms: I64, refs: U64, aggregates: frozenset[int], limits: CallLimits
+    ) -> ChunkTable:
+        """The chunks in the order given, those of downsampled blocks as the wanted sub-chunks; hashes filled."""
+        arena, at, end, offset = self._fetch(refs, limits)
+        n = refs.size
+        data_at, size, needed = (np.empty(n, np.int64) for _ in range(3))
+        encoding = np.empty(n, np.uint8)
+        status, bad = kernels.locate_chunks(arena, at, end, data_at, size, encoding, needed)
+        while not status and needed.any():
+            arena, at, end = self._refetched(arena, at, end, refs, offset, needed, limits)
+            status, bad = kernels.locate_chunks(arena, at, end, data_at, size, encoding, needed)
+        if status:
+            reason = "checksum mismatch" if status == kernels.BAD_CHECKSUM else "broken length"
+            raise DataError(f"{self._place(refs[bad])}: {reason}; restore or delete the block")
+        if n and int(encoding.max()) == kernels.AGGREGATE_ENCODING:
+            return fill_hashes(self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates))
+        unknown = np.flatnonzero((encoding < 1) | (encoding > 3))
+        if unknown.size:
+            raise DataError(f"{self._place(refs[unknown[0]])}: unsupported chunk encoding {encoding[unknown[0]]}")
+        plain = np.zeros(n, np.uint8)
+        return fill_hashes(
+            ChunkTable(series, first_ms, last_ms, encoding, plain, np.zeros(n, np.uint64), data_at, size, arena)
+        )
+
+    def _expanded(
+        self, arena: U8, series: I32, first_ms: I64, last_ms: I64, at: I64, size: I64, encoding: U8, refs: U64,
+        aggregates: frozenset[int],
+    ) -> ChunkTable:  # fmt: skip
+        room = refs.size * kernels.N_AGGREGATES
+        wanted = sum(1 << k for k in aggregates if COUNT <= k <= COUNTER)
+        source, out_first, out_last, out_at, out_size = (np.empty(room, np.int64) for _ in range(5))
+        out_series = np.empty(room, np.int32)
+        out_encoding, out_aggregate = np.empty(room, np.uint8), np.empty(room, np.uint8)
+        n, status, bad = kernels.expand_aggregates(
+            arena, series, first_ms, last_ms, at, size, encoding, wanted,
+            source, out_series, out_first, out_last, out_encoding, out_aggregate, out_at, out_size,
+        )  # fmt: skip
+        if status == kernels.MISSING_AGGREGATE:
+            raise MissingAggregate(f"populate chunk: aggregate {AGGREGATE_NAMES[bad % 8]} does not exist")
+        if status:
+            raise DataError(f"{self._place(refs[bad // 8])}: aggregate {AGGREGATE_NAMES[bad % 8]}: invalid size")
+        return ChunkTable(
+            out_series[:n], out_first[:n], out_last[:n], out_encoding[:n], out_aggregate[:n],
+            np.zeros(n, np.uint64), out_at[:n], out_size[:n], arena,
+        )  # fmt: skip
+
+    def _fetch(self, refs: U64, limits: CallLimits) -> tuple[U8, I64, I64, I64]:
+        """(arena, position and end of what was read for each chunk, its offset in the segment)."""
+        segment = (refs >> np.uint64(32)).astype(np.int64)
+        offset = (refs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        at, end = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
+        pieces: list[U8] = []
+        n_held = 0
+        for number in np.unique(segment).tolist():
+            rows = np.flatnonzero(segment == number)
+            offsets = offset[rows]
+            name, size = self._segment(number)
+            if (offsets[1:] < offsets[:-1]).any():
+                order = np.argsort(offsets, kind="stable")
+                rows, offsets = rows[order], offsets[order]
+            if rows.size and (offsets[0] < MIN_CHUNK_OFFSET or offsets[-1] >= size):
+                raise DataError(f"block {self._block}: {name} of {size} bytes has no chunk at {offsets[-1]}")
+            stops = np.minimum(offsets + self._estimate, size)
+            parts = frugal_partition(offsets, stops) if rows.size < 256 else partition(offsets, stops)
+            base, found = self._read(name, parts, limits)
+            at[rows] = n_held + base[parts.part_of] + offsets - parts.start[parts.part_of]
+            end[rows] = n_held + (base + parts.end - parts.start)[parts.part_of]
+            pieces += found
+            n_held += parts.n_bytes
+        arena = pieces[0] if len(pieces) == 1 else np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
+        return arena, at, end, offset
+
+    def _read(self, name: str, parts: Parts, limits: CallLimits) -> tuple[I64, list[U8]]:
+        """Where each part begins among the pieces, and the pieces."""
+        limits.fetched(parts.n_bytes, "fetching chunks")
+        sizes = parts.end - parts.start
+        ranges = list(zip(parts.start.tolist(), sizes.tolist(), strict=True))
+        pieces = [as_bytes(found) for found in self._bucket.get_ranges(name, ranges)]
+        for (at, length), piece in zip(ranges, pieces, strict=True):
+            if piece.size != length:
+                raise DataError(
+                    f"block {self._block}: {name} gave {piece.size} of {length} bytes at {at}; the file changed or is cut"
+                )
+        return np.cumsum(sizes) - sizes, pieces
+
+    def _refetched(
+        self, arena: U8, at: I64, end: I64, refs: U64, offset: I64, needed: I64, limits: CallLimits
+    ) -> tuple[U8, I64, I64]:
+        """Chunks that are longer than was guessed, read again behind the others."""
+        at, end = at.copy(), end.copy()
+        for row in np.flatnonzero(needed).tolist():
+            name, size = self._segment(int(refs[row]) >> 32)
+            begin, length = int(offset[row]), int(needed[row])
+            if length > size - begin:
+                raise DataError(f"{self._place(refs[row])}: runs past the end of its segment of {size} bytes")
+            parts = Parts(np.array([begin]), np.array([begin + length]), np.zeros(1, np.int64))
+            _, pieces = self._read(name, parts, limits)
+            at[row], end[row] = arena.size, arena.size + length
+            arena = np.concatenate((arena, *pieces))
+        return arena, at, end
+
+    def _segment(self, number: int) -> tuple[str, int]:
+        if number >= len(self._segments):
+            raise DataError(f"block {self._block}: segment index {number} out of range; restore or delete the block")
+        return self._segments[number]
+
+    def _place(self, ref: int) -> str:
+        return f"block {self._block}: chunk at {int(ref) & 0xFFFFFFFF} of {self._segment(int(ref) >> 32)[0]}"

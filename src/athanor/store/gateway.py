@@ -1,0 +1,317 @@
+"""The StoreAPI over the blocks of a bucket: Series, LabelNames, LabelValues (thanos pkg/store/bucket.go).
+
+A call takes the blocks that are served when it begins, chooses by external labels, time and resolution, expands the
+matchers of all chosen blocks, and only then streams. A block whose index turns out broken is quarantined: the call says
+so in a warning and answers from the others.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from athanor.model.arrays import U32
+from athanor.model.budget import Budget, OverBudget
+from athanor.model.cancel import Cancelled, CancelToken
+from athanor.model.errors import AthanorError, DataError
+from athanor.model.matchers import Matcher
+from athanor.model.rpc import Call, StatusError
+from athanor.store.block_series import BlockSeries, SeriesQuery
+from athanor.store.blocks import Blocks, Served, ServedBlock
+from athanor.store.chunk_reader import MissingAggregate
+from athanor.store.hints import accepts_block, block_matchers
+from athanor.store.index_reader import IndexReader
+from athanor.store.label_overlay import LabelOverlay
+from athanor.store.metrics import StoreMetrics
+from athanor.store.prefetch import PrefetchedFrames
+from athanor.store.rebatch import write_batches
+from athanor.store.request_limits import CallLimits, Exceeded
+from athanor.storeapi.frames import SeriesFrame, warning_frame
+from athanor.storeapi.matching import consume_external, parse_matchers
+from athanor.storeapi.merge import Batch, merge_streams
+from athanor.storeapi.messages import hints
+from athanor.storeapi.server import tenant_of
+from athanor.storeapi.shards import shard_of
+
+GATE_WAIT_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """min_time_ms, max_time_ms: read at every call, because they may be relative to now; limits: 0 means none."""
+
+    min_time_ms: Callable[[], int]
+    max_time_ms: Callable[[], int]
+    max_concurrency: int = 0
+    max_series: int = 0
+    max_chunks: int = 0
+    max_bytes: int = 0
+    n_threads: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One block that a call reads, with the matchers that are left once external labels are decided."""
+
+    block: ServedBlock
+    matchers: tuple[Matcher, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """The series of a block that a call wants."""
+
+    target: Target
+    index: IndexReader
+    refs: U32
+
+
+def _phase(error: Exceeded) -> str:
+    """What the original was doing when this limit was passed."""
+    if "fetching series" in error.message:
+        return "preload series: "
+    return "load chunks: " if "fetching chunks" in error.message else ""
+
+
+class _Counted:
+    """Batches passing by, their series counted."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = batches
+        self.n_series = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self._batches:
+            self.n_series += len(batch)
+            yield batch
+
+    def close(self) -> None:
+        self._batches.close()  # type: ignore[attr-defined]
+
+
+class Gate:
+    """At most so many calls at once, 0 for no limit; waiting ends when the caller leaves."""
+
+    def __init__(self, limit: int, metrics: StoreMetrics) -> None:
+        self._semaphore = threading.Semaphore(limit) if limit else None
+        self._metrics = metrics
+        metrics.gate_max.set(limit)
+
+    def enter(self, cancel: CancelToken) -> None:
+        started_s = time.monotonic()
+        while self._semaphore is not None and not self._semaphore.acquire(timeout=GATE_WAIT_S):
+            if cancel.cancelled:
+                late = cancel.remaining_s() == 0.0
+                code, text = ("DEADLINE_EXCEEDED", "deadline exceeded") if late else ("CANCELLED", "canceled")
+                raise StatusError(code, f"failed to wait for turn: context {text}")
+        self._metrics.gate_total.inc()
+        self._metrics.gate_in_flight.inc()
+        self._metrics.gate_seconds.observe(time.monotonic() - started_s)
+
+    def leave(self) -> None:
+        self._metrics.gate_in_flight.dec()
+        if self._semaphore is not None:
+            self._semaphore.release()
+
+
+@dataclass(slots=True)
+class _Warnings:
+    """Texts for the client, each once."""
+
+    texts: dict[str, None] = field(default_factory=dict)
+
+    def add(self, text: str) -> None:
+        self.texts[text] = None
+
+
+class Gateway:
+    """A ``StoreServer``."""
+
+    def __init__(self, blocks: Blocks, options: GatewayOptions, budget: Budget, metrics: StoreMetrics) -> None:
+        self._blocks = blocks
+        self._options = options
+        self._budget = budget
+        self._metrics = metrics
+        self._gate = Gate(options.max_concurrency, metrics)
+        self._pool = ThreadPoolExecutor(options.n_threads, thread_name_prefix="store")
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    # Series
+
+    def series(self, request: Any, call: Call) -> Iterator[bytes]:
+        """Frames in label order; warnings of blocks that are left out come first."""
+        self._gate.enter(call.cancel)
+        try:
+            yield from self._series(request, call)
+        finally:
+            self._gate.leave()
+
+    def _series(self, request: Any, call: Call) -> Iterator[bytes]:
+        started_s = time.monotonic()
+        tenant = tenant_of(call)
+        matchers = parse_matchers(request.matchers)
+        wanted = block_matchers(request, hints.SeriesRequestHints, "series")
+        query = SeriesQuery(
+            max(request.min_time, self._options.min_time_ms()),
+            min(request.max_time, self._options.max_time_ms()),
+            frozenset(request.aggregates),
+            request.skip_chunks,
+            tuple(sorted(set(request.without_replica_labels))),
+            shard_of(request.shard_info),
+            max(0, request.limit),
+        )
+        limits, warnings = self.new_limits(tenant), _Warnings()
+        targets = self._targets(self._blocks.served, query, request.max_resolution_window, matchers, wanted)
+        found = self._expand(targets, limits, call.cancel, warnings)
+        self._metrics.blocks_queried.of(tenant).observe(len(targets))
+        self._metrics.get_all_seconds.of(tenant).observe(time.monotonic() - started_s)
+        yield from map(warning_frame, warnings.texts)
+        with Budget(self._budget.limit_bytes, self._budget) as budget:
+            yield from self._stream(found, query, request.response_batch_size, limits, budget, call.cancel, tenant)
+
+    def _targets(
+        self,
+        served: Served,
+        query: SeriesQuery,
+        max_resolution_ms: int,
+        matchers: Sequence[Matcher],
+        wanted: Sequence[Matcher],
+    ) -> list[Target]:
+        targets: list[Target] = []
+        for block_set in served.sets:
+            left = consume_external(block_set.labels, matchers)
+            if left is None:
+                continue
+            chosen = block_set.choose(
+                query.first_ms,
+                query.last_ms,
+                max_resolution_ms,
+                lambda block: accepts_block(wanted, block.ulid, block.labels),
+            )
+            targets += [Target(block, left) for block in chosen]
+        return targets
+
+    def _expand(
+        self, targets: Sequence[Target], limits: CallLimits, cancel: CancelToken, warnings: _Warnings, *, prefix: bool = True
+    ) -> list[Expanded]:
+        """The wanted references of every block, read in parallel; the first failure ends the call."""
+
+        def expand(target: Target) -> Expanded | str | None:
+            cancel.check()
+            block = target.block
+            known = self._blocks.quarantined(block.ulid)
+            if known is not None:
+                return known
+            try:
+                index = self._blocks.reader(block)
+                refs = index.expand(target.matchers, limits)
+            except DataError as error:
+                self._blocks.quarantine(block.ulid, str(error))
+                return str(error)
+            return Expanded(target, index, refs) if refs.size else None
+
+        def checked(target: Target) -> Expanded | str | None:
+            head = f"fetch postings for block {target.block.ulid}: "
+            try:
+                found = expand(target)
+            except Exceeded as error:
+                inner = f"expanded matching posting: fetch and expand postings: get postings: {error.text}"
+                raise StatusError(error.code, head + inner if prefix else error.text) from None
+            try:
+                if isinstance(found, Expanded):
+                    limits.series(found.refs.size)
+            except Exceeded as error:
+                raise StatusError(error.code, head + error.text if prefix else error.text) from None
+            return found
+
+        found: list[Expanded] = []
+        for answer in self._in_parallel(checked, targets):
+            if isinstance(answer, str):
+                warnings.add(f"block left out, its data is missing: {answer}")
+            elif answer is not None:
+                found.append(answer)
+        return found
+
+    def _in_parallel(
+        self, work: Callable[[Target], Expanded | str | None], targets: Sequence[Target]
+    ) -> Iterator[Expanded | str | None]:
+        """Answers in the order of the targets; waits for all of them before the first error is raised."""
+        if len(targets) <= 1:
+            yield from map(work, targets)
+            return
+        futures = [self._pool.submit(work, target) for target in targets]
+        answers: list[Expanded | str | None] = []
+        failure: BaseException | None = None
+        for target, future in zip(targets, futures, strict=True):
+            try:
+                answers.append(future.result())
+            except (StatusError, Cancelled) as error:
+                failure = failure or error
+            except AthanorError as error:
+                text = f"fetch postings for block {target.block.ulid}: {error}"
+                failure = failure or StatusError("ABORTED", text)
+        if failure is not None:
+            raise failure
+        yield from answers
+
+    def _stream(
+        self,
+        found: Sequence[Expanded],
+        query: SeriesQuery,
+        batch_size: int,
+        limits: CallLimits,
+        budget: Budget,
+        cancel: CancelToken,
+        tenant: str,
+    ) -> Iterator[bytes]:
+        sources = [
+            PrefetchedFrames(self._block_frames(expanded, query, limits, budget, cancel), self._pool)
+            for expanded in found
+        ]
+        counted = _Counted(merge_streams(sources, budget))
+        try:
+            yield from write_batches(counted, batch_size, query.limit, budget)
+            self._metrics.result_series.of(tenant).observe(counted.n_series)
+        finally:
+            counted.close()
+            for source in sources:
+                source.close()
+
+    def _block_frames(
+        self, expanded: Expanded, query: SeriesQuery, limits: CallLimits, budget: Budget, cancel: CancelToken
+    ) -> Iterator[SeriesFrame]:
+        block = expanded.target.block
+        overlay = LabelOverlay(expanded.index.header, block.labels, query.without)
+        refs = expanded.refs[: query.limit] if query.limit else expanded.refs
+        reader = BlockSeries(
+            block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel
+        )
+        head = f"receive series from {block.ulid}: "
+        try:
+            yield from reader.frames(refs)
+        except Exceeded as error:
+            raise StatusError(error.code, head + _phase(error) + error.text) from None
+        except OverBudget as error:
+            raise StatusError("RESOURCE_EXHAUSTED", f"{head}load chunks: allocate chunk bytes: {error}") from None
+        except Cancelled:
+            raise
+        except MissingAggregate as error:
+            raise StatusError("UNKNOWN", f"{head}load chunks: {error}") from None
+        except AthanorError as error:
+            raise StatusError("UNKNOWN", head + str(error)) from None
+
+    def new_limits(self, tenant: str) -> CallLimits:
+        """The limiters of one call."""
+        options = self._options
+        return CallLimits(
+            options.max_series,
+            options.max_chunks,
+            options.max_bytes,
+            lambda reason: self._metrics.queries_dropped.of(reason, tenant).inc(),
+        )
