@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from athanor.block.header import IndexHeader
 from athanor.model.arrays import U32
 from athanor.model.budget import Budget, OverBudget
 from athanor.model.cancel import Cancelled, CancelToken
@@ -118,16 +119,6 @@ class Gate:
             self._semaphore.release()
 
 
-@dataclass(slots=True)
-class _Warnings:
-    """Texts for the client, each once."""
-
-    texts: dict[str, None] = field(default_factory=dict)
-
-    def add(self, text: str) -> None:
-        self.texts[text] = None
-
-
 class Gateway:
     """A ``StoreServer``."""
 
@@ -138,6 +129,13 @@ class Gateway:
         self._metrics = metrics
         self._gate = Gate(options.max_concurrency, metrics)
         self._pool = ThreadPoolExecutor(options.n_threads, thread_name_prefix="store")
+
+    @property
+    def served(self) -> Served:
+        return self._blocks.served
+
+    def header(self, block: ServedBlock) -> IndexHeader:
+        return self._blocks.reader(block).header
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -166,12 +164,13 @@ class Gateway:
             shard_of(request.shard_info),
             max(0, request.limit),
         )
-        limits, warnings = self.new_limits(tenant), _Warnings()
+        limits = self.new_limits(tenant)
+        warnings: list[str] = []
         targets = self._targets(self._blocks.served, query, request.max_resolution_window, matchers, wanted)
-        found = self._expand(targets, limits, call.cancel, warnings)
+        found = self.expand(targets, limits, call.cancel, warnings.append)
         self._metrics.blocks_queried.of(tenant).observe(len(targets))
         self._metrics.get_all_seconds.of(tenant).observe(time.monotonic() - started_s)
-        yield from map(warning_frame, warnings.texts)
+        yield from map(warning_frame, warnings)
         with Budget(self._budget.limit_bytes, self._budget) as budget:
             yield from self._stream(found, query, request.response_batch_size, limits, budget, call.cancel, tenant)
 
@@ -197,10 +196,17 @@ class Gateway:
             targets += [Target(block, left) for block in chosen]
         return targets
 
-    def _expand(
-        self, targets: Sequence[Target], limits: CallLimits, cancel: CancelToken, warnings: _Warnings, *, prefix: bool = True
+    def expand(
+        self,
+        targets: Sequence[Target],
+        limits: CallLimits,
+        cancel: CancelToken,
+        warn: Callable[[str], None],
+        *,
+        prefix: bool = True,
     ) -> list[Expanded]:
-        """The wanted references of every block, read in parallel; the first failure ends the call."""
+        """The wanted references of every block, read in parallel; the first failure ends the call. prefix: whether the
+        error of a limit names the block."""
 
         def expand(target: Target) -> Expanded | str | None:
             cancel.check()
@@ -233,7 +239,7 @@ class Gateway:
         found: list[Expanded] = []
         for answer in self._in_parallel(checked, targets):
             if isinstance(answer, str):
-                warnings.add(f"block left out, its data is missing: {answer}")
+                warn(f"block left out, its data is missing: {answer}")
             elif answer is not None:
                 found.append(answer)
         return found
