@@ -1,0 +1,124 @@
+"""Making and reshaping step blocks: the values that operators pass to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from athanor.kernel import labels
+from athanor.model.arrays import F64, U8
+from athanor.model.errors import NotAvailableError
+from athanor.model.tables import FLOAT, HISTOGRAM, LabelTable, StepBlock, StepGrid
+from athanor.promql.errors import QueryError
+
+# What "dropping the metric name" removes (prometheus schema/labels.go).
+NAME_LABELS = ("__name__", "__type__", "__unit__")
+SAME_LABELSET = "vector cannot contain metrics with the same labelset"
+
+
+def block(grid: StepGrid, labels_: LabelTable, values: F64, kind: U8) -> StepBlock:
+    return StepBlock(grid, values, kind, labels_, np.zeros(len(labels_), np.bool_))
+
+
+def empty_block(grid: StepGrid) -> StepBlock:
+    return block(grid, labels.empty_sets(0), np.empty((0, grid.n)), np.empty((0, grid.n), np.uint8))
+
+
+def with_data(source: StepBlock, values: F64, kind: U8) -> StepBlock:
+    """The same series with other values."""
+    return StepBlock(source.grid, values, kind, source.labels, source.drop_name, source.histograms)
+
+
+def full_width(source: StepBlock) -> StepBlock:
+    """A step-invariant block (one column) spread over all steps of its grid."""
+    n = source.grid.n
+    if source.values.shape[1] == n:
+        return source
+    shape = (source.values.shape[0], n)
+    values = np.ascontiguousarray(np.broadcast_to(source.values, shape))
+    kind = np.ascontiguousarray(np.broadcast_to(source.kind, shape))
+    return with_data(source, values, kind)
+
+
+def concat_blocks(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
+    """The series of all parts, one after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return empty_block(grid)
+    return StepBlock(
+        grid,
+        np.concatenate([p.values for p in parts]),
+        np.concatenate([p.kind for p in parts]),
+        labels.concat([p.labels for p in parts]),
+        np.concatenate([p.drop_name for p in parts]),
+        parts[0].histograms,
+    )
+
+
+def take_rows(source: StepBlock, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> StepBlock:
+    """These series, in this order."""
+    return StepBlock(
+        source.grid, source.values[rows], source.kind[rows], labels.take(source.labels, rows), source.drop_name[rows],
+        source.histograms,
+    )  # fmt: skip
+
+
+def without_empty_rows(source: StepBlock) -> StepBlock:
+    """The series that have a value at some step."""
+    present = source.kind.any(axis=1)
+    return source if present.all() else take_rows(source, np.flatnonzero(present))
+
+
+def drop_names(source: StepBlock) -> StepBlock:
+    """Remove the metric name (and type and unit) at once, as the default mode does."""
+    return StepBlock(
+        source.grid, source.values, source.kind, labels.drop(source.labels, NAME_LABELS), source.drop_name, source.histograms
+    )
+
+
+def check_unique_per_step(source: StepBlock) -> None:
+    """Raises where two series with equal labels have a value at the same step."""
+    codes, firsts = labels.unique(source.labels)
+    if firsts.size == len(source.labels):
+        return
+    counts = np.zeros((firsts.size, source.kind.shape[1]), np.int32)
+    np.add.at(counts, codes, (source.kind != 0).astype(np.int32))
+    if (counts > 1).any():
+        raise QueryError(SAME_LABELSET)
+
+
+def check_unique(source: StepBlock) -> None:
+    """Raises where two series that have any value have equal labels (functions over ranges)."""
+    present = np.flatnonzero(source.kind.any(axis=1))
+    table = source.labels if present.size == len(source.labels) else labels.take(source.labels, present)
+    if labels.has_duplicates(table):
+        raise QueryError(SAME_LABELSET)
+
+
+def merge_equal(source: StepBlock) -> StepBlock:
+    """Series that became equal are merged where they share no step, else the query fails (label_replace, unary minus)."""
+    codes, firsts = labels.unique(source.labels)
+    if firsts.size == len(source.labels):
+        return source
+    check_unique_per_step(source)
+    shape = (firsts.size, source.values.shape[1])
+    values, kind = np.zeros(shape), np.zeros(shape, np.uint8)
+    for code in range(firsts.size):  # few: only sets that collided make this loop run at all
+        rows = np.flatnonzero(codes == code)
+        for row in rows:
+            there = source.kind[row] != 0
+            values[code, there] = source.values[row, there]
+            kind[code, there] = source.kind[row, there]
+    return StepBlock(
+        source.grid, values, kind, labels.take(source.labels, firsts), source.drop_name[firsts], source.histograms
+    )
+
+
+def refuse_histograms(source: StepBlock, where: str) -> None:
+    if (source.kind == HISTOGRAM).any():
+        raise NotAvailableError(f"native histograms in {where}")
+
+
+__all__ = ["FLOAT", "NAME_LABELS", "SAME_LABELSET", "block", "concat_blocks", "empty_block"]

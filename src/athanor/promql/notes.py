@@ -1,0 +1,48 @@
+"""Annotations of a query: warnings and infos that come back beside its answer (promql/engine.go, util/annotations)."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from athanor.promql.errors import line_and_column
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One annotation; at: byte offset in the query, -1 where it has no place there (a store's warning)."""
+
+    text: str
+    at: int
+    is_info: bool
+
+
+class Notes:
+    """Collects annotations by text: the same text again keeps its place in order and takes the later position."""
+
+    def __init__(self) -> None:
+        self._notes: dict[str, Note] = {}
+        self._lock = threading.Lock()
+
+    def warn(self, text: str, at: int = -1) -> None:
+        """text without the prefix `PromQL warning: `."""
+        self._add(Note(text, at, False))
+
+    def info(self, text: str, at: int = -1) -> None:
+        self._add(Note(text, at, True))
+
+    def _add(self, note: Note) -> None:
+        with self._lock:
+            self._notes[note.text] = note
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(list(self._notes.values()))
+
+    def texts(self, query: bytes, infos: bool) -> list[str]:
+        """As Prometheus renders them: prefix, text, (line:column)."""
+        prefix = "PromQL info: " if infos else "PromQL warning: "
+        return [
+            n.text if n.at < 0 else f"{prefix}{n.text} ({line_and_column(query, n.at)})"
+            for n in self
+            if n.is_info == infos
+        ]
