@@ -179,7 +179,7 @@ class Cluster:
 
 
 def ask(url: str, path: str, **parameters: str) -> Any:
-    """One GET of an API of the Prometheus family; parameters with a trailing ``_`` lose it (``match_`` for ``match[]``)."""
+    """One GET of an API of the Prometheus family; ``match_`` stands for ``match[]``."""
     query = urlencode({("match[]" if name == "match_" else name): value for name, value in parameters.items()})
     with urlopen(f"{url}/api/v1/{path}?{query}", timeout=60) as answer:
         return json.load(answer)

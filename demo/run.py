@@ -1,7 +1,7 @@
 """``make demo``: Athanor at work on this machine, until Ctrl-C.
 
-Everything lives in one directory (``demo-data``), which each run starts anew. Where there is no Prometheus, the demo says
-how to get one and goes on over the generated history alone.
+Everything lives in one directory (``demo-data``), which each run starts anew. Where there is no Prometheus, the demo
+says how to get one and goes on over the generated history alone.
 """
 
 from __future__ import annotations
