@@ -5,6 +5,7 @@ Files are mapped: what is not touched is not read. Whatever is wrong with a file
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,12 +36,13 @@ class LocalBlock:
     meta: BlockMeta
     header: IndexHeader
     index: U8
+    segment_names: tuple[str, ...]
     segments: tuple[U8, ...]
     deleted: dict[int, Intervals]
 
     def series_refs(self) -> U32:
         """References of all series, in label order."""
-        where = f"{self.where}: index"
+        where = f"{self.where}: {INDEX_FILE}"
         if not self.header.list_at.size:
             return np.empty(0, np.uint32)
         refs, _ = read_lists(self.index, self.header.list_at[:1], self.header.list_end[:1], where)
@@ -52,13 +54,13 @@ class LocalBlock:
         toc = self.header.toc
         outside = np.flatnonzero((at < toc.series) | (at >= toc.series_end))
         if outside.size:
-            raise DataError(f"{self.where}: index: a postings list names a series at byte {int(at[outside[0]])}")
+            raise DataError(f"{self.where}: {INDEX_FILE}: a postings list names a series at byte {int(at[outside[0]])}")
         end = np.full(at.size, toc.series_end, np.int64)
-        return read_series(self.index, at, end, self.header.symbol_at.size, f"{self.where}: index", span_ms)
+        return read_series(self.index, at, end, self.header.symbol_at.size, f"{self.where}: {INDEX_FILE}", span_ms)
 
     def labels(self, entries: SeriesEntries) -> LabelTable:
         header = self.header
-        where = f"{self.where}: index"
+        where = f"{self.where}: {INDEX_FILE}"
         return label_sets(header.arena, header.symbol_at, header.symbol_size, entries, where)
 
     def chunks(self, entries: SeriesEntries) -> ChunkTable:
@@ -74,7 +76,9 @@ class LocalBlock:
                 raise DataError(f"{self.where}: segment index {number} out of range: {len(self.segments)} segments")
             rows = np.flatnonzero(segment == number)
             data = self.segments[number]
-            begin, length, kind = read_records(data, at[rows], f"{self.where}: {CHUNKS_DIRECTORY}/{number + 1:06d}")
+            begin, length, kind = read_records(
+                data, at[rows], f"{self.where}: {CHUNKS_DIRECTORY}/{self.segment_names[number]}"
+            )
             low, high = int(begin.min()), int((begin + length).max())
             data_at[rows], size[rows], encoding[rows] = begin - low + held, length, kind
             pieces.append(data[low:high])
@@ -104,21 +108,22 @@ def open_block(directory: Path) -> LocalBlock:
         meta = BlockMeta.from_json((directory / META_FILE).read_bytes(), f"{where}: {META_FILE}")
         index = map_file(directory / INDEX_FILE)
         names = segment_names([path.name for path in (directory / CHUNKS_DIRECTORY).iterdir()])
-        segments = tuple(map_file(directory / CHUNKS_DIRECTORY / name) for name in names)
+        segments = {name: map_file(directory / CHUNKS_DIRECTORY / name) for name in names}
+        tombstones = directory / TOMBSTONES_FILE
+        deletions = tombstones.read_bytes() if tombstones.exists() else None
     except OSError as error:
         raise DataError(f"{where}: {error.filename}: {error.strerror}; restore or delete the block") from error
-    for name, data in zip(names, segments, strict=True):
+    return block_from_files(where, meta, index, segments, deletions)
+
+
+def block_from_files(
+    where: str, meta: BlockMeta, index: U8, segments: Mapping[str, U8], tombstones: bytes | None
+) -> LocalBlock:
+    """Check the contents of a block's files. segments: by name, in the order of names."""
+    for name, data in segments.items():
         check_segment(data, f"{where}: {CHUNKS_DIRECTORY}/{name}")
-    view = memoryview(index)  # type: ignore[arg-type]
-    header = parse_header(
-        build_header(lambda at, n: view[at : at + n], index.size, f"{where}: index"), f"{where}: index"
-    )
-    return LocalBlock(where, meta, header, index, segments, _tombstones(directory, where))
-
-
-def _tombstones(directory: Path, where: str) -> dict[int, Intervals]:
-    try:
-        content = (directory / TOMBSTONES_FILE).read_bytes()
-    except FileNotFoundError:
-        return {}
-    return decode_tombstones(content, f"{where}: {TOMBSTONES_FILE}")
+    view = index.data
+    place = f"{where}: {INDEX_FILE}"
+    header = parse_header(build_header(lambda at, n: view[at : at + n], index.size, place), place)
+    deleted = {} if tombstones is None else decode_tombstones(tombstones, f"{where}: {TOMBSTONES_FILE}")
+    return LocalBlock(where, meta, header, index, tuple(segments), tuple(segments.values()), deleted)
