@@ -1,0 +1,195 @@
+"""The way in: a query's text, its times and a storage become an answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from athanor.kernel import labels
+from athanor.model.arrays import F64
+from athanor.model.budget import Budget
+from athanor.model.cancel import NEVER, CancelToken
+from athanor.model.select import Storage
+from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
+from athanor.promql import blocks
+from athanor.promql.ast import Node, NumberLiteral, Paren, StepInvariant, StringLiteral, unwrap, walk
+from athanor.promql.execute import SHARED_TEXT_LIMIT, Evaluation, Settings
+from athanor.promql.features import Features
+from athanor.promql.notes import Notes
+from athanor.promql.parser import parse
+from athanor.promql.preprocess import QueryWindow, preprocess, require_range_type
+from athanor.promql.printer import text
+from athanor.promql.reads import selector_reads
+from athanor.promql.rows import TileRunner
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """lookback_ms: how old an instant sample may be; default_step_ms: of subqueries that name no step."""
+
+    lookback_ms: int = 300_000
+    default_step_ms: int = 60_000
+    features: Features = field(default_factory=Features)
+    delayed_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An answer. type: scalar, vector, matrix or string.
+
+    vector, matrix of a range query: `block` (rows without values left out; a matrix in label order); matrix of an instant
+    query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`.
+    """
+
+    type: str
+    grid: StepGrid
+    notes: Notes
+    query: bytes
+    block: StepBlock | None = None
+    labels: LabelTable | None = None
+    samples: Samples | None = None
+    scalar: F64 | None = None
+    string: str | None = None
+
+    @property
+    def warnings(self) -> list[str]:
+        return self.notes.texts(self.query, infos=False)
+
+    @property
+    def infos(self) -> list[str]:
+        return self.notes.texts(self.query, infos=True)
+
+
+class QueryRun:
+    """What a running query carries through the operators: cancellation and its annotations."""
+
+    def __init__(self, cancel: CancelToken, notes: Notes) -> None:
+        self._cancel, self._notes = cancel, notes
+
+    def check(self) -> None:
+        self._cancel.check()
+
+    def warn(self, text: str) -> None:
+        self._notes.warn(text)
+
+
+class Engine:
+    """Evaluates queries over any storage. One engine serves all queries of a process: it owns their worker threads."""
+
+    def __init__(self, options: EngineOptions | None = None, n_threads: int = 2) -> None:
+        self.options = options or EngineOptions()
+        self._runner = TileRunner(n_threads)
+
+    def instant(
+        self,
+        storage: Storage,
+        query: str | bytes,
+        at_ms: int,
+        *,
+        budget: Budget,
+        cancel: CancelToken = NEVER,
+        options: EngineOptions | None = None,
+    ) -> Result:
+        """Evaluate at one time. Raises ParseError, QueryError, OverBudget, Cancelled, NotAvailableError."""
+        window = QueryWindow(at_ms, at_ms, 0)
+        return self._evaluate(storage, query, window, StepGrid(at_ms, 0, 1), budget, cancel, options, is_range=False)
+
+    def range(
+        self,
+        storage: Storage,
+        query: str | bytes,
+        first_ms: int,
+        last_ms: int,
+        step_ms: int,
+        *,
+        budget: Budget,
+        cancel: CancelToken = NEVER,
+        options: EngineOptions | None = None,
+    ) -> Result:
+        """Evaluate at first_ms, first_ms + step_ms, ... up to last_ms."""
+        window = QueryWindow(first_ms, last_ms, step_ms)
+        grid = StepGrid(first_ms, step_ms, (last_ms - first_ms) // step_ms + 1)
+        return self._evaluate(storage, query, window, grid, budget, cancel, options, is_range=True)
+
+    def _evaluate(
+        self,
+        storage: Storage,
+        query: str | bytes,
+        window: QueryWindow,
+        grid: StepGrid,
+        budget: Budget,
+        cancel: CancelToken,
+        options: EngineOptions | None,
+        is_range: bool,
+    ) -> Result:
+        options = options or self.options
+        encoded = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else query
+        tree = parse(query, options.features)
+        if is_range:
+            require_range_type(tree)
+        tree = preprocess(tree, window)
+        reads = selector_reads(tree, window, options.lookback_ms, options.default_step_ms)
+        notes = Notes()
+        settings = Settings(options.lookback_ms, options.default_step_ms, options.delayed_names, is_range)
+        evaluation = Evaluation(
+            storage, self._runner, {read.selector: read.selection for read in reads}, settings, budget,
+            QueryRun(cancel, notes), notes, _shared_texts(tree, len(encoded)),
+        )  # fmt: skip
+        return _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
+
+    def close(self) -> None:
+        self._runner.close()
+
+
+def _shared_texts(tree: Node, n_bytes: int) -> frozenset[str]:
+    """Parts that occur more than once and are worth evaluating once."""
+    if n_bytes > SHARED_TEXT_LIMIT:
+        return frozenset()
+    counts = Counter(
+        text(node)
+        for node in walk(tree)
+        if node.type == "vector" and not isinstance(node, NumberLiteral | StringLiteral | Paren | StepInvariant)
+    )
+    return frozenset(t for t, count in counts.items() if count > 1)
+
+
+def _answer(
+    evaluation: Evaluation, tree: Node, grid: StepGrid, notes: Notes, query: bytes, is_range: bool, delayed: bool
+) -> Result:
+    bare = unwrap(tree)
+    if isinstance(bare, StringLiteral):
+        return Result("string", grid, notes, query, string=bare.value)
+    if tree.type == "scalar":
+        scalar = evaluation.scalar(tree, grid)
+        if not is_range:
+            return Result("scalar", grid, notes, query, scalar=scalar)
+        one = blocks.block(grid, labels.empty_sets(1), scalar[None, :].copy(), np.ones((1, grid.n), np.uint8))
+        return Result("matrix", grid, notes, query, block=one)
+    if tree.type == "matrix":
+        table, samples = evaluation.matrix(tree, grid)
+        return Result("matrix", grid, notes, query, labels=table, samples=samples)
+    result = blocks.without_empty_rows(blocks.full_width(evaluation.vector(tree, grid)))
+    if delayed and result.drop_name.any():
+        result = _drop_marked(result)
+    if is_range:
+        result = _sorted(result)
+    return Result("matrix" if is_range else "vector", grid, notes, query, block=result)
+
+
+def _sorted(result: StepBlock) -> StepBlock:
+    if labels.is_strictly_sorted(result.labels):
+        return result
+    ordered = blocks.take_rows(result, labels.sort_order(result.labels))
+    return blocks.merge_equal(ordered)
+
+
+def _drop_marked(result: StepBlock) -> StepBlock:
+    """Delayed name removal: the marked series lose their names; those that became equal are merged or an error."""
+    bare = labels.drop(result.labels, blocks.NAME_LABELS)
+    rows = np.arange(len(result.labels)) + np.where(result.drop_name, len(result.labels), 0)
+    table = labels.take(labels.concat([result.labels, bare]), rows)
+    return blocks.merge_equal(
+        StepBlock(result.grid, result.values, result.kind, table, np.zeros(len(table), np.bool_), result.histograms)
+    )
