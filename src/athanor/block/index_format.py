@@ -18,7 +18,8 @@ import struct
 from dataclasses import dataclass
 
 from athanor.kernel.checksum_kernels import crc32c
-from athanor.model.arrays import as_bytes
+from athanor.model.arrays import U8, as_bytes
+from athanor.model.errors import DataError
 
 MAGIC = 0xBAAAD700
 VERSION = 2
@@ -62,3 +63,20 @@ def checksum(content: bytes | memoryview) -> int:
 def encode_section(content: bytes) -> bytes:
     """A length-framed section."""
     return struct.pack(">I", len(content)) + content + struct.pack(">I", checksum(content))
+
+
+def section_end(data: U8, at: int, limit: int, what: str, where: str) -> int:
+    """The end of the content of a length-framed section that begins at ``data[at]``, its checksum verified.
+
+    limit: the section with its checksum may not pass it.
+    """
+    if not 0 <= at <= min(limit, data.size) - 8:
+        raise DataError(f"{where} at byte {at}: no room for the {what}; {REPAIR}")
+    length = int.from_bytes(data[at : at + 4].tobytes(), "big")
+    end = at + 4 + length
+    if end + 4 > min(limit, data.size):
+        raise DataError(f"{where} at byte {at}: {what} of {length} bytes passes its end; {REPAIR}")
+    found, said = int(crc32c(data, at + 4, end)), int.from_bytes(data[end : end + 4].tobytes(), "big")
+    if found != said:
+        raise DataError(f"{where} at byte {at}: {what} has checksum {found:#010x}, not {said:#010x}; {REPAIR}")
+    return end

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from athanor.block.header import IndexHeader, build_header, parse_header
+from athanor.block.index_format import section_end
 from athanor.block.meta import META_FILE, BlockMeta
 from athanor.block.postings import read_lists
 from athanor.block.segments import check_segment, read_records, segment_names
@@ -19,8 +20,8 @@ from athanor.block.series import ALL_MS, SeriesEntries, label_sets, read_series
 from athanor.block.source import map_file
 from athanor.block.tombstones import TOMBSTONES_FILE, Intervals, decode_tombstones
 from athanor.block.writer import CHUNKS_DIRECTORY, INDEX_FILE
-from athanor.chunk.xor import decode_chunks
-from athanor.model.arrays import I64, U8, U32
+from athanor.chunk.xor import BrokenChunk, decode_chunks
+from athanor.model.arrays import U8, U32
 from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable, Samples
 from athanor.model.workspace import Workspace
@@ -45,7 +46,9 @@ class LocalBlock:
         where = f"{self.where}: {INDEX_FILE}"
         if not self.header.list_at.size:
             return np.empty(0, np.uint32)
-        refs, _ = read_lists(self.index, self.header.list_at[:1], self.header.list_end[:1], where)
+        at = int(self.header.list_at[0]) - 4
+        end = section_end(self.index, at, self.header.toc.postings_table, "postings list", where)
+        refs, _ = read_lists(self.index, np.array([at + 4]), np.array([end]), where)
         return refs
 
     def entries(self, refs: U32, span_ms: tuple[int, int] = ALL_MS) -> SeriesEntries:
@@ -90,15 +93,16 @@ class LocalBlock:
             np.concatenate(pieces) if pieces else np.empty(0, np.uint8),
         )  # fmt: skip
 
-    def samples(self, chunks: ChunkTable, n_series: int, workspace: Workspace) -> Samples:
-        """The samples of XOR chunks, joined by series. Deletions are not applied."""
+    def samples(self, entries: SeriesEntries, workspace: Workspace) -> Samples:
+        """The samples of entries, whole chunks, joined by series; views of the workspace. Deletions are not applied."""
+        chunks = self.chunks(entries)
         try:
             decoded = decode_chunks(chunks, np.arange(len(chunks), dtype=np.int64), workspace)
-        except DataError as error:
-            raise DataError(f"{self.where}: {error}") from error
-        first_chunk = np.searchsorted(chunks.series, np.arange(n_series + 1))
-        offsets: I64 = decoded.offsets[first_chunk]
-        return Samples(decoded.ts_ms, decoded.values, offsets)
+        except BrokenChunk as error:
+            ref = int(entries.refs[error.row])
+            place = f"{CHUNKS_DIRECTORY}/{self.segment_names[ref >> 32]} at byte {ref & 0xFFFFFFFF}"
+            raise DataError(f"{self.where}: {place}: {error.reason}; restore or delete the block") from error
+        return Samples(decoded.ts_ms, decoded.values, decoded.offsets[entries.chunk_at])
 
 
 def open_block(directory: Path) -> LocalBlock:

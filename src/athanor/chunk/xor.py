@@ -7,12 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from athanor.chunk import xor_encode_kernels, xor_kernels
-from athanor.model.workspace import Workspace
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import DataError, NotAvailableError
 from athanor.model.tables import ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM, ENCODING_XOR, ChunkTable, Samples
+from athanor.model.workspace import Workspace
 
 MAX_CHUNK_SAMPLES = 65_535  # the header counts in 16 bits
+
+
+class BrokenChunk(DataError):
+    """Data that is no chunk of its encoding. row: which of the rows asked for; at_bytes: where in its data."""
+
+    def __init__(self, row: int, at_bytes: int, reason: str, place: str) -> None:
+        super().__init__(f"{place}: {reason}; restore or delete the block")
+        self.row = row
+        self.at_bytes = at_bytes
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +57,19 @@ class EncodedChunks:
 def decode_chunks(table: ChunkTable, rows: I64, workspace: Workspace) -> Samples:
     """Samples of these rows of a table, one "series" a chunk, in the order of ``rows``.
 
-    The arrays are views of the workspace: valid until it decodes again. Raises DataError naming chunk and byte;
+    The arrays are views of the workspace: valid until it decodes again. Raises BrokenChunk;
     NotAvailableError for histogram chunks.
     """
     rows = np.ascontiguousarray(rows, np.int64)
     other = np.flatnonzero(table.encoding[rows] != ENCODING_XOR)
     if other.size:
-        _refuse(int(table.encoding[rows[other[0]]]), int(rows[other[0]]))
+        _refuse(table, int(other[0]), int(rows[other[0]]))
     at, size = np.ascontiguousarray(table.at[rows]), np.ascontiguousarray(table.size[rows])
     counts = workspace.take("counts", rows.size, np.int64)
     bad = xor_kernels.count_samples(table.arena, at, size, counts)
     if bad >= 0:
-        raise DataError(
-            f"chunk {int(rows[bad])}: {int(size[bad])} bytes at {int(at[bad])} are no XOR chunk "
-            f"in an arena of {table.arena.size} bytes"
-        )
+        reason = f"XOR chunk of {int(size[bad])} bytes in an arena of {table.arena.size}"
+        raise BrokenChunk(bad, 0, reason, f"chunk {int(rows[bad])} at byte {int(at[bad])}")
     offsets = np.zeros(rows.size + 1, np.int64)
     np.cumsum(counts, out=offsets[1:])
     total = int(offsets[-1])
@@ -70,17 +78,17 @@ def decode_chunks(table: ChunkTable, rows: I64, workspace: Workspace) -> Samples
     bad_at = workspace.take("bad_at", rows.size, np.int64)
     if xor_kernels.decode(table.arena, at, size, offsets[:-1], ts_ms, values.view(np.uint64), bad_at):
         i = int(np.flatnonzero(bad_at != -1)[0])
-        raise DataError(
-            f"chunk {int(rows[i])}: XOR chunk of {int(size[i])} bytes at {int(at[i])} broke at its byte "
-            f"{int(bad_at[i])}: it says {int(counts[i])} samples; restore or delete the block"
-        )
+        reason = f"XOR chunk of {int(counts[i])} samples broke at byte {int(bad_at[i])} of {int(size[i])}"
+        raise BrokenChunk(i, int(bad_at[i]), reason, f"chunk {int(rows[i])} at byte {int(at[i])}")
     return Samples(ts_ms, values, offsets)
 
 
-def _refuse(encoding: int, row: int) -> None:
+def _refuse(table: ChunkTable, i: int, row: int) -> None:
+    encoding = int(table.encoding[row])
     if encoding in (ENCODING_HISTOGRAM, ENCODING_FLOAT_HISTOGRAM):
         raise NotAvailableError("native histogram chunks")
-    raise DataError(f"chunk {row}: encoding {encoding} is unknown, expected 1 (XOR)")
+    place = f"chunk {row} at byte {int(table.at[row])}"
+    raise BrokenChunk(i, 0, f"encoding {encoding} is unknown, expected 1 (XOR)", place)
 
 
 def encode_series(ts_ms: I64, values: F64, offsets: I64, cut: Cut | None = None) -> EncodedChunks:

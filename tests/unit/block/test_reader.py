@@ -30,7 +30,7 @@ FLOAT_BLOCKS = [
 def answer(block: LocalBlock) -> reference.Answer:
     entries = block.entries(block.series_refs())
     labels = block.labels(entries)
-    samples = block.samples(block.chunks(entries), len(labels), Workspace())
+    samples = block.samples(entries, Workspace())
     pairs = list(zip(samples.ts_ms.tolist(), samples.values.view(np.uint64).tolist(), strict=True))
     bounds = samples.offsets.tolist()
     names = [{n.encode(): v.encode() for n, v in labels.pairs(i)} for i in range(len(labels))]

@@ -52,7 +52,7 @@ def test_a_block_written_from_its_samples_and_labels_is_the_same_block(
     block = open_block(GOLDEN / "blocks" / ulid)
     entries = block.entries(block.series_refs())
     labels = block.labels(entries)
-    samples = block.samples(block.chunks(entries), len(labels), Workspace())
+    samples = block.samples(entries, Workspace())
     write_block(tmp_path, labels, encode_samples(samples, cut), block.meta, layout)
     same_files(tmp_path / ulid, GOLDEN / "blocks" / ulid)
 
