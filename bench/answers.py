@@ -1,0 +1,58 @@
+"""Answers of different servers, compared value by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+TOLERANCE = 1e-9
+MetricKey = frozenset[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A range answer: for each label set its times (s) and values."""
+
+    series: dict[MetricKey, tuple[NDArray[np.float64], NDArray[np.float64]]]
+
+    @property
+    def n_points(self) -> int:
+        return sum(times.size for times, _ in self.series.values())
+
+
+def read_matrix(body: bytes, without: frozenset[str] = frozenset()) -> Matrix:
+    """The matrix of a JSON body; labels named in ``without`` are left out of the label sets."""
+    decoded = orjson.loads(body)
+    series = {}
+    for entry in decoded["data"]["result"]:
+        key = frozenset((name, value) for name, value in entry["metric"].items() if name not in without)
+        points = entry["values"]
+        times = np.fromiter((time for time, _ in points), np.float64, len(points))
+        values = np.fromiter((float(value) for _, value in points), np.float64, len(points))
+        if key in series:
+            raise ValueError(f"two series of one label set: {sorted(key)}")
+        series[key] = (times, values)
+    return Matrix(series)
+
+
+def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE) -> str | None:
+    """None where both say the same within a relative tolerance, else the first difference in words."""
+    if left.series.keys() != right.series.keys():
+        missing = sorted(map(sorted, left.series.keys() - right.series.keys()))[:1]
+        more = sorted(map(sorted, right.series.keys() - left.series.keys()))[:1]
+        return f"{len(left.series)} and {len(right.series)} series; only left: {missing}, only right: {more}"
+    for key, (left_times, left_values) in left.series.items():
+        right_times, right_values = right.series[key]
+        if left_times.size != right_times.size or not np.array_equal(left_times, right_times):
+            return f"{dict(key)}: {left_times.size} and {right_times.size} points, or other times"
+        both_nan = np.isnan(left_values) & np.isnan(right_values)
+        with np.errstate(invalid="ignore"):
+            bound = tolerance * np.maximum(np.abs(left_values), np.abs(right_values))
+            close = (left_values == right_values) | (np.abs(left_values - right_values) <= bound) | both_nan
+        if not close.all():
+            i = int(np.argmin(close))
+            return f"{dict(key)} at {left_times[i]:.3f}: {left_values[i]!r} and {right_values[i]!r}"
+    return None

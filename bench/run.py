@@ -1,0 +1,222 @@
+"""``make bench``: the query set against Prometheus and VictoriaMetrics, one table.
+
+    python -m bench.run [--rounds 9] [--only-athanor] [--quick] [--data-dir bench-data]
+
+1,000 series x 24 h at 15 s in blocks of 2 h, the same blocks in every server. Each round asks every query of every
+server in turn and shifts start and end by another multiple of 30 s, so that no answer can be a kept one. The first
+round after the start is a row of its own, the others count by their medians. Answers are compared value by value
+before a time counts. Writes docs/benchmarks.md and docs/benchmarks.json; ends with 1 where an answer is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench import report
+from bench.answers import difference, read_matrix
+from bench.generate import BLOCK_MS, FIRST_MS, query_series, write_blocks
+from bench.measure import Answer, AnswerError, cpu_s, get, reset_peak, rss_mb
+from bench.queries import GZIP_QUERY, QUERIES, STEP_S, Query
+from bench.resources import measure_resources
+from bench.servers import Server, start_athanor, start_prometheus, start_victoria
+from demo import programs
+
+EXTERNAL = {"cluster": "bench"}
+N_BLOCKS = 12
+SKIPPED_S = 3600
+"""The range begins an hour after the data: the longest window."""
+QUICK = (0, 1, 3, 9)
+GZIP_ROW = "rate(c[5m]) with Accept-Encoding: gzip"
+
+
+@dataclass(slots=True)
+class Row:
+    """What one server took for one query: seconds by round, the first one is round 0; CPU seconds alike."""
+
+    elapsed_s: list[float] = field(default_factory=list)
+    cpu_s: list[float] = field(default_factory=list)
+    n_wire_bytes: int = 0
+    wrong: str = ""
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.elapsed_s[1:] or self.elapsed_s) * 1000
+
+    @property
+    def cpu_ms(self) -> float:
+        """The mean: a tick of CPU time is 10 ms, and most queries are shorter than many of them."""
+        return statistics.fmean(self.cpu_s[1:] or self.cpu_s) * 1000
+
+
+Table = dict[str, dict[str, Row]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=9, help="measured rounds after the first one")
+    parser.add_argument(
+        "--only-athanor", action="store_true", help="no other server, nothing compared, no file written"
+    )
+    parser.add_argument("--quick", action="store_true", help="four queries, no file written")
+    parser.add_argument("--resources", action="store_true", help="memory and time of start alone")
+    parser.add_argument("--data-dir", type=Path, default=programs.ROOT / "bench-data")
+    options = parser.parse_args(arguments)
+    directory = options.data_dir.resolve()
+    work = directory / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    if options.resources:
+        found = measure_resources(directory / "hundred", work / "start")
+        print("\n".join(report.resource_lines(found)))
+        return 0
+    blocks = generated(directory / "blocks")
+    queries = [q for i, q in enumerate(QUERIES) if not options.quick or i in QUICK]
+    results: dict[str, Any] = {"machine": report.machine(), "rounds": options.rounds}
+    with contextlib.ExitStack() as stack:
+        servers = start_servers(blocks, work, options.only_athanor, stack)
+        athanor = servers[0]
+        results["idle_rss_mb"] = {s.name: [rss_mb(p.pid) for p in s.processes] for s in servers}
+        for process in athanor.processes:
+            reset_peak(process.pid)
+        table = run_rounds(servers, queries, options.rounds)
+        results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
+    results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
+    results["disturbed_ms"], results["undisturbed_ms"] = run_disturbed(blocks, work, queries, options.rounds)
+    results["resources"] = measure_resources(directory / "hundred", work / "start")
+    page = report.page(table, results)
+    print(page)
+    if not (options.only_athanor or options.quick):
+        docs = programs.ROOT / "docs"
+        (docs / "benchmarks.md").write_text(page, encoding="utf-8")
+        (docs / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    shutil.rmtree(work, ignore_errors=True)
+    return int(any(row.wrong for rows in table.values() for name, row in rows.items() if name == "Athanor"))
+
+
+def generated(directory: Path) -> Path:
+    """The blocks, generated once: the seed is fixed."""
+    if len(list(directory.glob("*/meta.json"))) != N_BLOCKS:
+        shutil.rmtree(directory, ignore_errors=True)
+        print("generating blocks ...", flush=True)
+        for _ in write_blocks(directory, query_series(1000), N_BLOCKS, EXTERNAL):
+            pass
+    return directory
+
+
+def start_servers(blocks: Path, work: Path, only_athanor: bool, stack: contextlib.ExitStack) -> list[Server]:
+    servers = [start_athanor(blocks, work / "athanor")]
+    stack.callback(servers[0].stop)
+    if only_athanor:
+        return servers
+    prometheus = programs.find("prometheus")
+    if prometheus is None:
+        print(f"{programs.how_to_get('prometheus')}; nothing is compared", file=sys.stderr)
+    else:
+        servers.append(start_prometheus(prometheus, blocks, work / "prometheus"))
+        stack.callback(servers[-1].stop)
+    victoria, vmctl = programs.find("victoria-metrics"), programs.find("vmctl")
+    if victoria is None or vmctl is None or shutil.which("script") is None:
+        print(f"{programs.how_to_get('victoria-metrics')} (and script); its column is left out", file=sys.stderr)
+    else:
+        servers.append(start_victoria(victoria, vmctl, blocks, work / "victoria-metrics"))
+        stack.callback(servers[-1].stop)
+    return servers
+
+
+def window(number: int, n_rounds: int) -> tuple[float, float]:
+    """Start and end (s) of a round: all of one length, each shifted by another multiple of the step."""
+    first_s = FIRST_MS // 1000 + SKIPPED_S
+    last_s = (FIRST_MS + N_BLOCKS * BLOCK_MS) // 1000 - (n_rounds + 1) * STEP_S
+    return first_s + number * STEP_S, last_s + number * STEP_S
+
+
+def run_rounds(servers: Sequence[Server], queries: Sequence[Query], n_rounds: int) -> Table:
+    table: Table = {}
+    for number in range(n_rounds + 1):
+        start_s, end_s = window(number, n_rounds)
+        start = time.monotonic()
+        for query in queries:
+            one_query(table, query.text, query, servers, start_s, end_s, is_gzip=False)
+        one_query(table, GZIP_ROW, GZIP_QUERY, servers, start_s, end_s, is_gzip=True)
+        print(f"round {number} of {n_rounds}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
+    return table
+
+
+def one_query(
+    table: Table, title: str, query: Query, servers: Sequence[Server], start_s: float, end_s: float, *, is_gzip: bool
+) -> None:
+    rows = table.setdefault(title, {server.name: Row() for server in servers})
+    answers: dict[str, Answer] = {}
+    for server in servers:
+        row = rows[server.name]
+        before_s = sum(cpu_s(p.pid) for p in server.processes)
+        try:
+            answer = ask(server, query.text, start_s, end_s, is_gzip=is_gzip)
+        except (AnswerError, OSError) as error:
+            row.wrong = row.wrong or str(error)
+            continue
+        row.cpu_s.append(sum(cpu_s(p.pid) for p in server.processes) - before_s)
+        row.elapsed_s.append(answer.elapsed_s)
+        row.n_wire_bytes = answer.n_wire_bytes
+        answers[server.name] = answer
+    compare(rows, answers, query)
+
+
+def ask(server: Server, query: str, start_s: float, end_s: float, *, is_gzip: bool = False) -> Answer:
+    parameters = {"query": query, "start": f"{start_s:.0f}", "end": f"{end_s:.0f}", "step": str(STEP_S)}
+    return get(server.port, server.path, parameters, is_gzip=is_gzip)
+
+
+def compare(rows: dict[str, Row], answers: dict[str, Answer], query: Query) -> None:
+    """Every answer with Prometheus' own; a different one is remembered and its times do not count."""
+    reference = answers.get("Prometheus")
+    if reference is None:
+        return
+    for name, answer in answers.items():
+        if name == "Prometheus" or (name == "VictoriaMetrics" and query.own_semantics):
+            continue
+        # Athanor adds the external labels of its blocks; VictoriaMetrics keeps the name where Prometheus drops it.
+        without = frozenset(EXTERNAL) if name == "Athanor" else frozenset({"__name__"})
+        found = difference(read_matrix(reference.body, without), read_matrix(answer.body, without))
+        if found is not None:
+            rows[name].wrong = rows[name].wrong or f"Prometheus and {name}: {found}"
+
+
+def run_disturbed(blocks: Path, work: Path, queries: Sequence[Query], n_rounds: int) -> tuple[float, float]:
+    """Sum of medians (ms) with the busy neighbour, and without it, in alternating rounds."""
+    calm = start_athanor(blocks, work / "calm")
+    busy = start_athanor(blocks, work / "disturbed", disturbed=True)
+    times: dict[tuple[str, str], list[float]] = {}
+    try:
+        for number in range(min(n_rounds, 5) + 1):
+            start_s, end_s = window(number, n_rounds)
+            for name, server in (("calm", calm), ("busy", busy)):
+                if name == "calm":
+                    busy.pause()
+                else:
+                    busy.resume()
+                for query in queries:
+                    elapsed_s = ask(server, query.text, start_s, end_s).elapsed_s
+                    times.setdefault((name, query.text), []).append(elapsed_s)
+    finally:
+        busy.resume()
+        calm.stop()
+        busy.stop()
+    sums = {
+        side: sum(statistics.median(seen[1:] or seen) for (name, _), seen in times.items() if name == side) * 1000
+        for side in ("busy", "calm")
+    }
+    return sums["busy"], sums["calm"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

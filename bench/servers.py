@@ -1,0 +1,134 @@
+"""The servers of the benchmark, each with the same blocks."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from demo.processes import Process, free_ports
+
+ATHANOR = (sys.executable, "-m", "athanor.serve.main")
+DISTURBED = (sys.executable, "-m", "bench.disturbed")
+PROMETHEUS_PATH, VICTORIA_PATH = "/api/v1/query_range", "/prometheus/api/v1/query_range"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """What answers at one port; pids are all processes that work for an answer."""
+
+    name: str
+    port: int
+    path: str
+    processes: tuple[Process, ...]
+
+    def pause(self) -> None:
+        """Stops the processes' clocks, so that they take nothing from a server that is being measured."""
+        for process in self.processes:
+            process.child.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        for process in self.processes:
+            process.child.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        for process in reversed(self.processes):
+            process.stop()
+
+
+def start_prometheus(program: Path, blocks: Path, directory: Path) -> Server:
+    """Prometheus over a copy of the blocks, which it neither compacts nor drops."""
+    data = directory / "data"
+    shutil.copytree(blocks, data)
+    config = directory / "prometheus.yml"
+    config.write_text("{}\n")
+    (port,) = free_ports(1)
+    command = [
+        program,
+        f"--config.file={config}",
+        f"--storage.tsdb.path={data}",
+        "--storage.tsdb.retention.time=100y",
+        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.max-block-duration=2h",
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    process = Process("prometheus", command, directory / "log")
+    process.wait_until_ready(f"http://127.0.0.1:{port}/-/ready")
+    return Server("Prometheus", port, PROMETHEUS_PATH, (process,))
+
+
+def start_victoria(program: Path, vmctl: Path, blocks: Path, directory: Path) -> Server:
+    """VictoriaMetrics, filled by vmctl; it wants a terminal, which ``script`` gives it."""
+    directory.mkdir(parents=True)
+    (port,) = free_ports(1)
+    command = [
+        program,
+        f"-storageDataPath={directory}/data",
+        f"-httpListenAddr=127.0.0.1:{port}",
+        "-retentionPeriod=100y",
+        "-search.disableCache",
+        "-search.maxPointsPerTimeseries=100000",
+    ]
+    process = Process("victoria-metrics", command, directory / "log")
+    process.wait_until_ready(f"http://127.0.0.1:{port}/health")
+    load = [vmctl, "prometheus", "-s", f"--prom-snapshot={blocks}", f"--vm-addr=http://127.0.0.1:{port}"]
+    line = shlex.join(map(str, load))
+    ended = subprocess.run(
+        ["script", "-qec", line, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    if ended.returncode != 0:
+        raise RuntimeError(f"vmctl ended with {ended.returncode}: {ended.stdout[-1000:]}")
+    for step in ("force_flush", "force_merge"):
+        urlopen(f"http://127.0.0.1:{port}/internal/{step}", timeout=60).close()
+    time.sleep(3)  # the merge runs in the background
+    return Server("VictoriaMetrics", port, VICTORIA_PATH, (process,))
+
+
+def start_store(bucket: Path, directory: Path) -> tuple[Process, int, int, float]:
+    """A store over a bucket. Returns it, its HTTP and gRPC port and the seconds from exec to ready."""
+    http, grpc = free_ports(2)
+    config = f"{{type: FILESYSTEM, config: {{directory: {json.dumps(str(bucket))}}}}}"
+    start = time.monotonic()
+    process = Process(
+        "store",
+        [*ATHANOR, "store", f"--data-dir={directory}/store", f"--objstore.config={config}", *listen(http, grpc)],
+        directory / "store.log",
+    )
+    process.wait_until_ready(f"http://127.0.0.1:{http}/-/ready")
+    return process, http, grpc, time.monotonic() - start
+
+
+def start_query(
+    endpoints: Sequence[int], directory: Path, program: Sequence[str] = ATHANOR
+) -> tuple[Process, int, float]:
+    """A query over stores on these gRPC ports. Returns it, its HTTP port and the seconds from exec to ready."""
+    http, grpc = free_ports(2)
+    start = time.monotonic()
+    flags = [*(f"--endpoint=127.0.0.1:{port}" for port in endpoints), "--query.replica-label=replica"]
+    process = Process("query", [*program, "query", *flags, *listen(http, grpc)], directory / "query.log")
+    process.wait_until_ready(f"http://127.0.0.1:{http}/-/ready")
+    return process, http, time.monotonic() - start
+
+
+def start_athanor(bucket: Path, directory: Path, *, disturbed: bool = False) -> Server:
+    """A store and a query over it, two processes with gRPC between them."""
+    store, _, grpc, _ = start_store(bucket, directory)
+    query, http, _ = start_query([grpc], directory, DISTURBED if disturbed else ATHANOR)
+    return Server("Athanor", http, PROMETHEUS_PATH, (store, query))
+
+
+def listen(http: int, grpc: int) -> list[str]:
+    return [
+        f"--http-address=127.0.0.1:{http}",
+        f"--grpc-address=127.0.0.1:{grpc}",
+        "--http-grace-period=1s",
+        "--grpc-grace-period=1s",
+    ]
