@@ -21,6 +21,7 @@ from athanor.model.cancel import Cancelled, CancelToken
 from athanor.model.errors import AthanorError, DataError
 from athanor.model.matchers import Matcher
 from athanor.model.rpc import Call, StatusError
+from athanor.store.align import merge_blocks
 from athanor.store.block_series import BlockSeries, SeriesQuery
 from athanor.store.blocks import Blocks, Served, ServedBlock
 from athanor.store.chunk_reader import MissingAggregate
@@ -276,11 +277,13 @@ class Gateway:
         cancel: CancelToken,
         tenant: str,
     ) -> Iterator[bytes]:
+        overlays = [LabelOverlay(one.index.header, one.target.block.labels, query.without) for one in found]
         sources = [
-            PrefetchedFrames(self._block_frames(expanded, query, limits, budget, cancel), self._pool)
-            for expanded in found
+            PrefetchedFrames(self._block_frames(one, overlay, query, limits, budget, cancel), self._pool)
+            for one, overlay in zip(found, overlays, strict=True)
         ]
-        counted = _Counted(merge_streams(sources, budget))
+        merge = merge_blocks if all(overlay.keeps_order for overlay in overlays) else merge_streams
+        counted = _Counted(merge(sources, budget))
         try:
             yield from write_batches(counted, batch_size, query.limit, budget)
             self._metrics.result_series.of(tenant).observe(counted.n_series)
@@ -290,10 +293,15 @@ class Gateway:
                 source.close()
 
     def _block_frames(
-        self, expanded: Expanded, query: SeriesQuery, limits: CallLimits, budget: Budget, cancel: CancelToken
+        self,
+        expanded: Expanded,
+        overlay: LabelOverlay,
+        query: SeriesQuery,
+        limits: CallLimits,
+        budget: Budget,
+        cancel: CancelToken,
     ) -> Iterator[SeriesFrame]:
         block = expanded.target.block
-        overlay = LabelOverlay(expanded.index.header, block.labels, query.without)
         refs = expanded.refs[: query.limit] if query.limit else expanded.refs
         reader = BlockSeries(
             block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel

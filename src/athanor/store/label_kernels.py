@@ -111,19 +111,51 @@ def size_labels(labels, label_at, symbol_size, ext_names, ext_values, ext_rank, 
     return 0
 
 
-@kernel(i64(RU32, RI64, RU8, RU32, RU32, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, U8))
+@kernel(i64(RU32, RI64, RU8, RU32, RU32, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, I64, I64, U8))
 def write_labels(
     labels, label_at, arena, symbol_at, symbol_size, ext_name_arena, ext_names, ext_value_arena, ext_values,
-    ext_rank, ext_known, dropped, offsets, out,
+    ext_rank, ext_known, dropped, offsets, label_start, label_ext, out,
 ):  # fmt: skip
-    """Write the sets that ``size_labels`` measured. Returns the bytes written."""
+    """Write the sets that ``size_labels`` measured. Returns the bytes written, -1 where they are not as measured.
+
+    Neighbours share most labels: a run of labels that the set before has at the same places is copied from there.
+    label_start, label_ext: scratch with one more element than the longest set has labels; where each label of the set
+    before begins in ``out``, and how many external labels stand before it. Places from the current label on are still
+    those of the set before.
+    """
     n_ext = ext_rank.size
     at = np.int64(0)
+    n_before = np.int64(0)
+    before = np.int64(0)
     for i in range(label_at.size - 1):
-        k = 0
-        for j in range(label_at[i], label_at[i + 1]):
-            name = np.int64(labels[2 * j])
-            value = np.int64(labels[2 * j + 1])
+        first = label_at[i]
+        n = label_at[i + 1] - first
+        k = np.int64(0)
+        j = np.int64(0)
+        while j < n:
+            m = j
+            while (
+                m < n_before
+                and m < n
+                and labels[2 * (first + m)] == labels[2 * (before + m)]
+                and labels[2 * (first + m) + 1] == labels[2 * (before + m) + 1]
+            ):
+                m += 1
+            if m > j and label_ext[j] == k:
+                source = label_start[j]
+                size = label_start[m] - source
+                for b in range(size):
+                    out[at + b] = out[source + b]
+                for c in range(j, m):
+                    label_start[c] += at - source
+                k = label_ext[m]
+                at += size
+                j = m
+                continue
+            name = np.int64(labels[2 * (first + j)])
+            value = np.int64(labels[2 * (first + j) + 1])
+            label_start[j] = at
+            label_ext[j] = k
             replaced = False
             while k < n_ext and ext_rank[k] <= name:
                 replaced = replaced or (ext_rank[k] == name and ext_known[k])
@@ -133,12 +165,14 @@ def write_labels(
                 )  # fmt: skip
                 k += 1
             value_size = np.int64(symbol_size[value])
-            if replaced or value_size == 0 or _is_dropped(name, dropped):
-                continue
-            at = _put_label(
-                out, at, arena, np.int64(symbol_at[name]), np.int64(symbol_size[name]),
-                arena, np.int64(symbol_at[value]), value_size,
-            )  # fmt: skip
+            if not (replaced or value_size == 0 or _is_dropped(name, dropped)):
+                at = _put_label(
+                    out, at, arena, np.int64(symbol_at[name]), np.int64(symbol_size[name]),
+                    arena, np.int64(symbol_at[value]), value_size,
+                )  # fmt: skip
+            j += 1
+        label_start[n] = at
+        label_ext[n] = k
         while k < n_ext:
             at = _put_label(
                 out, at, ext_name_arena, ext_names[k], ext_names[k + 1] - ext_names[k],
@@ -147,6 +181,7 @@ def write_labels(
             k += 1
         if at != offsets[i + 1]:
             return np.int64(-1)
+        n_before, before = n, first
     return at
 
 

@@ -49,9 +49,12 @@ class LabelOverlay:
                 "names out of order; restore or delete the block"
             )
         out = np.empty(int(offsets[-1]), np.uint8)
+        longest = int(np.diff(columns.label_at).max(initial=0)) + 1
+        scratch = np.empty(longest, np.int64), np.empty(longest, np.int64)
         written = kernels.write_labels(
             columns.labels, columns.label_at, header.arena, header.symbol_at, header.symbol_size, self._names,
-            self._name_offsets, self._values, self._value_offsets, self._rank, self._known, self._dropped, offsets, out,
+            self._name_offsets, self._values, self._value_offsets, self._rank, self._known, self._dropped, offsets,
+            *scratch, out,
         )  # fmt: skip
         if written != out.size:
             raise AssertionError(f"BUG: {written} bytes of labels were written, {out.size} measured")

@@ -1,0 +1,122 @@
+"""The merge of blocks that hold the same series, as neighbours in time do: no comparison of labels, row by row.
+
+While the next frames of all blocks begin with byte-identical label sets, each series' chunks are joined block after block
+in order of time. From the first difference on the general merge goes on (``storeapi.merge``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from athanor.model.budget import Budget
+from athanor.model.tables import ChunkTable, LabelTable
+from athanor.storeapi import merge_kernels
+from athanor.storeapi.frames import SeriesFrame
+from athanor.storeapi.merge import Batch, FrameSource, merge_streams
+from athanor.storeapi.rows import gather, take_rows
+
+
+class _Held:
+    """A source with what is left of its frame; ``n_bytes`` stay reserved until the whole frame has left."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self._source = source
+        self.frame: SeriesFrame | None = None
+        self.n_bytes = 0
+
+    def fill(self) -> bool:
+        """Whether there is a frame."""
+        if self.frame is None:
+            self.frame = self._source.next_frame()
+            self.n_bytes = self.frame.n_bytes if self.frame is not None else 0
+        return self.frame is not None
+
+    def next_frame(self) -> SeriesFrame | None:
+        """For the general merge: what is left, then the source's own frames."""
+        self.fill()
+        frame, self.frame = self.frame, None
+        return frame
+
+
+def merge_blocks(sources: Sequence[FrameSource], budget: Budget) -> Iterator[Batch]:
+    """Batches as of ``merge_streams``. Every source must hold each label set once, in one frame."""
+    held = [_Held(source) for source in sources]
+    try:
+        while len(held) > 1:
+            filled = [one.fill() for one in held]
+            if not any(filled):
+                return
+            batch = _aligned(held, budget) if all(filled) else None
+            if batch is None:
+                break
+            yield batch
+        for one in held:
+            _reserve_rest(one, budget)
+        yield from merge_streams(held, budget)
+    finally:
+        for one in held:
+            if one.frame is not None:
+                budget.give(one.n_bytes)
+
+
+def _reserve_rest(one: _Held, budget: Budget) -> None:
+    """The general merge gives back exactly the bytes of the frames that it gets."""
+    if one.frame is not None:
+        rest = one.frame.n_bytes
+        if rest > one.n_bytes:
+            budget.take("the rest of a frame", rest - one.n_bytes)
+        else:
+            budget.give(one.n_bytes - rest)
+        one.n_bytes = rest
+
+
+def _aligned(held: Sequence[_Held], budget: Budget) -> Batch | None:
+    """The rows that all frames have in common at their head; None where the label sets differ or chunks overlap."""
+    frames = [one.frame for one in held if one.frame is not None]
+    n = min(len(frame) for frame in frames)
+    heads = [take_rows(frame.labels, frame.chunks, 0, n) for frame in frames]
+    first = heads[0][0]
+    if not all(_same_sets(first, labels) for labels, _ in heads[1:]):
+        return None
+    chunks, arenas, source = _interleaved([chunks for _, chunks in heads])
+    columns = (chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate)
+    if merge_kernels.first_overlap(*columns) >= 0:
+        return None
+    n_bytes = int(chunks.size.sum()) + first.n_bytes + 46 * len(chunks)
+    budget.take("merging series of several blocks", n_bytes)
+    batch = Batch(first, gather(chunks, arenas, source), n_bytes)
+    for one, frame in zip(held, frames, strict=True):
+        if n == len(frame):
+            budget.give(one.n_bytes)
+            one.frame, one.n_bytes = None, 0
+        else:
+            one.frame = SeriesFrame(*take_rows(frame.labels, frame.chunks, n, len(frame)))
+    return batch
+
+
+def _same_sets(a: LabelTable, b: LabelTable) -> bool:
+    low_a, low_b = a.offsets[0], b.offsets[0]
+    return bool(
+        a.offsets[-1] - low_a == b.offsets[-1] - low_b
+        and np.array_equal(a.offsets - low_a, b.offsets - low_b)
+        and np.array_equal(a.arena[low_a : a.offsets[-1]], b.arena[low_b : b.offsets[-1]])
+    )
+
+
+def _interleaved(tables: Sequence[ChunkTable]) -> tuple[ChunkTable, list[np.ndarray], np.ndarray]:
+    """Chunk rows by series, and of one series by table in order of its first chunk; the arenas and each row's one."""
+    ordered = sorted(tables, key=lambda chunks: int(chunks.first_ms[0]) if len(chunks) else 0)
+    source = np.repeat(np.arange(len(ordered), dtype=np.int32), [len(chunks) for chunks in ordered])
+    owner = np.concatenate([chunks.series for chunks in ordered])
+    order = np.argsort(owner, kind="stable")
+    joined = ChunkTable(
+        owner[order],
+        *(
+            np.concatenate([getattr(chunks, name) for chunks in ordered])[order]
+            for name in ("first_ms", "last_ms", "encoding", "aggregate", "hash", "at", "size")
+        ),
+        np.empty(0, np.uint8),
+    )
+    return joined, [chunks.arena for chunks in ordered], source[order]
