@@ -1,0 +1,155 @@
+"""Rates of the kernels of chunks and blocks, per core, as a table.
+
+    python bench/kernels.py [rounds]
+
+Generated data (bench/generate.py), fixed seed. CPU time of one thread, the best of the rounds counts: run it on an
+otherwise idle machine and state the machine beside the numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from athanor.block import segments, series
+from athanor.block.header import build_header, parse_header
+from athanor.block.index_writer import write_index
+from athanor.block.meta import BlockMeta
+from athanor.block.reader import LocalBlock, open_block
+from athanor.block.writer import encode_samples, write_block
+from athanor.chunk import xor_kernels
+from athanor.kernel import checksum_kernels
+from athanor.model.arrays import F64
+from athanor.model.tables import Samples
+from athanor.model.workspace import Workspace
+from generate import sorted_labels, wide_series
+
+N_SERIES, N_SAMPLES = 200, 5760
+STEP_MS, FIRST_MS = 15_000, 1_700_006_400_000
+ULID = "01HF8B9V80Z9RGXZBDFTQVYN52"
+
+
+@dataclass(frozen=True)
+class Row:
+    kernel: str
+    unit: str
+    amount: int
+    work: Callable[[], object]
+
+
+def rate(row: Row, rounds: int) -> float:
+    """Units a second of CPU time."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.thread_time()
+        row.work()
+        best = min(best, time.thread_time() - start)
+    return row.amount / best
+
+
+def shapes() -> dict[str, Samples]:
+    """Series of one day in the shapes that matter to a decoder."""
+    rng = np.random.default_rng(1)
+    ts_ms = np.tile(FIRST_MS + STEP_MS * np.arange(N_SAMPLES, dtype=np.int64), N_SERIES)
+    offsets = np.arange(N_SERIES + 1, dtype=np.int64) * N_SAMPLES
+    shape = N_SERIES, N_SAMPLES
+
+    def samples(values: F64) -> Samples:
+        return Samples(ts_ms, values.astype(np.float64).ravel(), offsets)
+
+    counters = np.cumsum(rng.integers(0, 100, shape), axis=1)
+    jitter = rng.integers(-3, 4, ts_ms.size)
+    return {
+        "counters, random increments": samples(counters),
+        "gauges, walk of 3 decimals": samples(np.round(50 + np.cumsum(rng.normal(0, 0.5, shape), axis=1), 3)),
+        "gauges, random 3 decimals": samples(np.round(rng.random(shape) * 100, 3)),
+        "constants": samples(np.ones(shape)),
+        "counters, 3 ms of jitter": replace(samples(counters), ts_ms=ts_ms + jitter),
+    }
+
+
+def chunk_rows() -> list[Row]:
+    rows, workspace = [], Workspace()
+    for name, samples in shapes().items():
+        n = samples.values.size
+        chunks = encode_samples(samples)
+        m = len(chunks)
+        counts, bad_at = np.empty(m, np.int64), np.empty(m, np.int64)
+        xor_kernels.count_samples(chunks.arena, chunks.at, chunks.size, counts)
+        out_at = np.cumsum(counts) - counts
+        ts_ms, bits = workspace.i64("ts_ms", n), workspace.take("bits", n, np.uint64)
+        arguments = chunks.arena, chunks.at, chunks.size, out_at, ts_ms, bits, bad_at
+        rows.append(Row(f"XOR decode: {name}", "samples", n, lambda a=arguments: xor_kernels.decode(*a)))
+        rows.append(Row(f"XOR encode: {name}", "samples", n, lambda s=samples: encode_samples(s)))
+    return rows
+
+
+def checksum_rows() -> list[Row]:
+    data = np.random.default_rng(2).integers(0, 256, 16 << 20, dtype=np.uint8)
+    at = np.arange(0, data.size, 256, dtype=np.int64)
+    size = np.full(at.size, 256, np.int64)
+    crcs, hashes = np.empty(at.size, np.uint32), np.empty(at.size, np.uint64)
+    return [
+        Row("CRC-32C, one span", "bytes", data.size, lambda: checksum_kernels.crc32c(data, 0, data.size)),
+        Row("CRC-32C, spans of 256", "bytes", data.size, lambda: checksum_kernels.crc32c_spans(data, at, size, crcs)),
+        Row("xxHash64, one span", "bytes", data.size, lambda: checksum_kernels.xxhash64(data, 0, data.size)),
+        Row(
+            "xxHash64, spans of 256",
+            "bytes",
+            data.size,
+            lambda: checksum_kernels.xxhash64_spans(data, at, size, hashes),
+        ),
+    ]
+
+
+def wide_block(directory: Path, n_series: int) -> LocalBlock:
+    """Series of ten label pairs with four chunks each."""
+    labels, _ = sorted_labels(wide_series(n_series))
+    steps = FIRST_MS + STEP_MS * np.arange(480, dtype=np.int64)
+    values = np.cumsum(np.random.default_rng(3).integers(0, 100, (n_series, 480)), axis=1).astype(np.float64)
+    samples = Samples(np.tile(steps, n_series), values.ravel(), np.arange(n_series + 1, dtype=np.int64) * 480)
+    write_block(directory, labels, encode_samples(samples), BlockMeta(ULID, FIRST_MS, FIRST_MS + 7_200_000))
+    return open_block(directory / ULID)
+
+
+def block_rows(directory: Path) -> list[Row]:
+    block = wide_block(directory, 20_000)
+    refs = block.series_refs()
+    entries = block.entries(refs)
+    labels, header = block.labels(entries), block.header
+    index = block.index.data
+    file = build_header(lambda at, n: index[at : at + n], block.index.size, "index")
+    record_at = entries.refs & 0xFFFFFFFF
+    symbols = header.arena, header.symbol_at, header.symbol_size
+    columns = entries.chunk_at, entries.first_ms, entries.last_ms, entries.refs
+    return [
+        Row("series entries, 10 labels, 4 chunks", "entries", len(entries), lambda: block.entries(refs)),
+        Row("label sets from symbols, 10 labels", "sets", len(entries),
+            lambda: series.label_sets(*symbols, entries, "x")),
+        Row("chunk records found, checksums", "chunks", entries.refs.size,
+            lambda: segments.read_records(block.segments[0], record_at, "x")),
+        Row("index header parsed", "bytes", len(file), lambda: parse_header(file, "x")),
+        Row("index written, 10 labels, 4 chunks", "series", len(entries),
+            lambda: write_index(directory / "index", labels, *columns)),
+    ]  # fmt: skip
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    print("| kernel | unit | a second, one core |")
+    print("|---|---|---|")
+    with tempfile.TemporaryDirectory() as directory:
+        for row in [*chunk_rows(), *block_rows(Path(directory)), *checksum_rows()]:
+            found = rate(row, rounds)
+            text = f"{found / 1e9:.2f} G" if found >= 1e9 else f"{found / 1e6:.1f} M"
+            print(f"| {row.kernel} | {row.unit} | {text} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
