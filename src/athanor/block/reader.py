@@ -5,6 +5,7 @@ Files are mapped: what is not touched is not read. Whatever is wrong with a file
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,23 @@ from athanor.block.meta import META_FILE, BlockMeta
 from athanor.block.postings import read_lists
 from athanor.block.segments import check_segment, read_records, segment_names
 from athanor.block.series import ALL_MS, SeriesEntries, label_sets, read_series
-from athanor.block.source import map_file
 from athanor.block.tombstones import TOMBSTONES_FILE, Intervals, decode_tombstones
 from athanor.block.writer import CHUNKS_DIRECTORY, INDEX_FILE
 from athanor.chunk.xor import BrokenChunk, decode_chunks
-from athanor.model.arrays import U8, U32
+from athanor.model.arrays import U8, U32, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable, LabelTable, Samples
 from athanor.model.workspace import Workspace
 
 REF_UNIT_BYTES = 16
+
+
+def map_file(path: Path) -> U8:
+    """A file as a read-only array; pages are read when touched. The mapping lives as long as the array."""
+    with path.open("rb") as file:
+        if file.seek(0, 2) == 0:
+            return as_bytes(b"")
+        return as_bytes(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 @dataclass(frozen=True, slots=True)
