@@ -75,7 +75,7 @@ class LocalBlock:
         return label_sets(header.arena, header.symbol_at, header.symbol_size, entries, where)
 
     def chunks(self, entries: SeriesEntries) -> ChunkTable:
-        """The chunks of entries, their bytes gathered in one arena; ``series`` counts the entries."""
+        """The chunks of entries, checksums verified; ``series`` counts the entries. One segment is not copied."""
         refs = entries.refs
         segment, at = refs >> 32, refs & 0xFFFFFFFF
         data_at, size = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
@@ -98,7 +98,7 @@ class LocalBlock:
         return ChunkTable(
             owners, entries.first_ms, entries.last_ms, encoding, np.zeros(refs.size, np.uint8),
             np.zeros(refs.size, np.uint64), data_at, size,
-            np.concatenate(pieces) if pieces else np.empty(0, np.uint8),
+            pieces[0] if len(pieces) == 1 else np.concatenate([np.empty(0, np.uint8), *pieces]),
         )  # fmt: skip
 
     def samples(self, entries: SeriesEntries, workspace: Workspace) -> Samples:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import math
+import random
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import xor_reference as reference
+from block_reference import Guarded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from athanor.chunk import xor
-from athanor.model.workspace import Workspace
+from athanor.chunk import xor, xor_kernels
 from athanor.model.arrays import as_bytes
 from athanor.model.errors import DataError, NotAvailableError
 from athanor.model.tables import ChunkTable
+from athanor.model.workspace import Workspace
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "chunk"
 
@@ -178,6 +181,35 @@ def test_broken_chunks_read_as_the_plain_reader_reads_them_or_are_refused(
         return
     assert decode([broken]) == [expected]
     assert decode([broken, bytes(60)])[0] == expected  # away from the arena's end the other loop runs
+
+
+def test_no_chunk_is_read_past_its_arena_however_it_is_damaged() -> None:
+    rng = random.Random(4)
+    guard = Guarded(1 << 16)
+    for recorded in json.loads((GOLDEN / "block-main.chunks.json").read_text()):
+        sound = bytes.fromhex(recorded["dataHex"])
+        for _ in range(40):
+            broken = bytearray(sound[: rng.choice((len(sound), rng.randrange(len(sound)))) or 1])
+            broken[rng.randrange(len(broken))] = rng.randrange(256)
+            whole = table([bytes(broken)])
+            try:
+                expected = reference.decode(bytes(broken))
+            except (EOFError, OverflowError, ValueError):
+                expected = None
+            try:
+                samples = xor.decode_chunks(replace(whole, arena=guard.put(bytes(broken))), np.arange(1), Workspace())
+            except DataError:
+                assert expected is None
+                continue
+            assert list(zip(samples.ts_ms.tolist(), samples.values.view(np.uint64).tolist(), strict=True)) == expected
+
+
+def test_samples_without_room_are_not_written() -> None:
+    data = bytes.fromhex(VECTORS[0][0])
+    ts_ms, bits_out, bad_at = np.zeros(4, np.int64), np.zeros(4, np.uint64), np.zeros(1, np.int64)
+    at, size, out_at = np.zeros(1, np.int64), np.array([len(data)]), np.zeros(1, np.int64)
+    assert xor_kernels.decode(as_bytes(data), at, size, out_at, ts_ms, bits_out, bad_at) == 1
+    assert (bad_at[0], ts_ms.any(), bits_out.any()) == (-2, False, False)
 
 
 def test_other_encodings_are_refused_by_name() -> None:
