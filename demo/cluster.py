@@ -163,6 +163,10 @@ class Cluster:
         """The answer of the query component's HTTP API, decoded."""
         return ask(self.url, path, **parameters)
 
+    def ask_prometheus(self, replica: str, path: str, **parameters: str) -> Any:
+        """The same of one Prometheus."""
+        return ask(self.ports[f"prometheus-{replica}"].url, path, **parameters)
+
     def stop(self) -> dict[str, int]:
         """Stops everything, in the reverse order of starting. Returns the exit codes by name."""
         codes = {name: process.stop() for name, process in reversed(self.processes.items())}
