@@ -172,6 +172,19 @@ class _KernelCache(FunctionCache):  # type: ignore[misc]
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
 _compiled_here: dict[str, int] = {}
+_forbidden = False
+
+
+def forbid_compiling() -> None:
+    """From here on a kernel module that is not warm cannot be imported: servers never stall to compile."""
+    global _forbidden
+    _forbidden = True
+
+
+@functools.cache
+def _require_warm(module: str) -> None:
+    if is_kernel_module(module) and not is_warm(module):
+        raise AssertionError(f"BUG: the kernels of {module} are not compiled, and a server does not compile")
 
 
 def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -179,6 +192,8 @@ def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         module = function.__module__
+        if _forbidden:
+            _require_warm(module)
         dispatcher = numba.njit(**_OPTIONS)(function)
         if is_kernel_module(module):
             dispatcher._cache = _KernelCache(function)

@@ -152,6 +152,7 @@ def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: t
     stage = f"preparing {parsed.command} command failed"
     try:
         config = build(config_class, parsed)
+        _warm_kernels()
         role = import_module(ROLES[parsed.command])
         role.run(config, runtime)
         stage = f"{parsed.command} command failed"
@@ -202,6 +203,15 @@ def shown_flags(parsed: Parsed, table: Table) -> dict[str, str]:
         else:
             shown[flag.name] = "" if value is None else flag.show(value)
     return dict(sorted(shown.items()))
+
+
+def _warm_kernels() -> None:
+    """Compile what is missing in a child, before the role loads its kernels: a process that compiled stays bigger."""
+    from athanor.kernel.compile import forbid_compiling
+    from athanor.kernel.warm import ensure_warm, kernel_modules
+
+    ensure_warm(kernel_modules())
+    forbid_compiling()
 
 
 if __name__ == "__main__":
