@@ -132,6 +132,11 @@ class Gateway:
         self._pool = ThreadPoolExecutor(options.n_threads, thread_name_prefix="store")
 
     @property
+    def n_running(self) -> int:
+        """Series calls between their gate and their end."""
+        return int(self._metrics.gate_in_flight.value)
+
+    @property
     def served(self) -> Served:
         return self._blocks.served
 
@@ -224,17 +229,17 @@ class Gateway:
             return Expanded(target, index, refs) if refs.size else None
 
         def checked(target: Target) -> Expanded | str | None:
-            head = f"fetch postings for block {target.block.ulid}: "
+            head = f"fetch postings for block {target.block.ulid}: " if prefix else ""
             try:
                 found = expand(target)
             except Exceeded as error:
                 inner = f"expanded matching posting: fetch and expand postings: get postings: {error.text}"
-                raise StatusError(error.code, head + inner if prefix else error.text) from None
+                raise StatusError(error.code, head + inner) from None
             try:
                 if isinstance(found, Expanded):
                     limits.series(found.refs.size)
             except Exceeded as error:
-                raise StatusError(error.code, head + error.text if prefix else error.text) from None
+                raise StatusError(error.code, head + error.text) from None
             return found
 
         found: list[Expanded] = []

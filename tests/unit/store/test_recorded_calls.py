@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from athanor.bucket import FilesystemBucket
 from athanor.storeapi.messages import hints, info, thanos
 
-_spec = importlib.util.spec_from_file_location("store_fixtures", Path(__file__).with_name("fixtures.py"))
-fixtures = importlib.util.module_from_spec(_spec)
-sys.modules["store_fixtures"] = fixtures
-_spec.loader.exec_module(fixtures)
-
-GOLDEN = fixtures.GOLDEN
+GOLDEN = Path(__file__).parents[2] / "golden/store"
 CASES = json.loads((GOLDEN / "store_gateway.json").read_text())
 # These answers come from the server, not from a method (tests of the gRPC server hold them).
 SERVER_CASES = {"unknown_method", "unknown_service"}
@@ -27,11 +19,6 @@ ANSWERS = {
     "/thanos.Store/LabelNames": (thanos.LabelNamesResponse, hints.LabelNamesResponseHints),
     "/thanos.Store/LabelValues": (thanos.LabelValuesResponse, hints.LabelValuesResponseHints),
 }
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return fixtures.open_store(FilesystemBucket(GOLDEN / "bucket"), tmp_path_factory.mktemp("data"))
 
 
 def comparable(method, frames):
@@ -55,31 +42,31 @@ def comparable(method, frames):
 
 
 @pytest.mark.parametrize("name", sorted(set(CASES) - SERVER_CASES - PANICS))
-def test_the_answer_is_that_of_the_original(store, name):
+def test_the_answer_is_that_of_the_original(recorded_store, name):
     case = CASES[name]
     metadata = case.get("metadata") or {}
-    code, message, frames = store.call(case["method"], bytes.fromhex(case["request"]), **metadata)
+    code, message, frames = recorded_store.call(case["method"], bytes.fromhex(case["request"]), **metadata)
     assert (code, message) == (case["code"], case["message"])
     recorded = [bytes.fromhex(frame) for frame in case["frames"]]
     assert comparable(case["method"], frames) == comparable(case["method"], recorded)
-    assert store.budget.held_bytes == 0
+    assert recorded_store.budget.held_bytes == 0
 
 
-def test_a_negative_resolution_is_a_mistake_of_the_caller(store):
+def test_a_negative_resolution_is_a_mistake_of_the_caller(recorded_store):
     case = CASES["res_negative"]
-    code, message, _ = store.call(case["method"], bytes.fromhex(case["request"]))
+    code, message, _ = recorded_store.call(case["method"], bytes.fromhex(case["request"]))
     assert code == "INVALID_ARGUMENT"
     assert "max_resolution_window -1 is negative" in message
 
 
-def test_a_negative_batch_size_asks_for_single_series(store):
+def test_a_negative_batch_size_asks_for_single_series(recorded_store):
     case = CASES["batch_neg"]
-    code, _, frames = store.call(case["method"], bytes.fromhex(case["request"]))
+    code, _, frames = recorded_store.call(case["method"], bytes.fromhex(case["request"]))
     assert code == "OK"
     assert [thanos.SeriesResponse.FromString(f).WhichOneof("result") for f in frames] == ["series"] * 4
 
 
 @pytest.mark.parametrize("path", sorted((GOLDEN / "index-header").iterdir()), ids=lambda p: p.stem)
-def test_the_header_file_is_that_of_the_original(store, path, tmp_path):
-    fixtures.open_store(FilesystemBucket(GOLDEN / "bucket"), tmp_path)
-    assert (tmp_path / path.stem / "index-header").read_bytes() == path.read_bytes()
+def test_the_header_file_is_that_of_the_original(golden_store, path):
+    golden_store.open()
+    assert (golden_store.tmp_path / "data" / path.stem / "index-header").read_bytes() == path.read_bytes()

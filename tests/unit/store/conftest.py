@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from athanor.bucket import BucketCounters, MeteredBucket
+import pytest
+
+from athanor.bucket import BucketCounters, FilesystemBucket, MeteredBucket
 from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.model.log import Logger
 from athanor.model.metrics import Registry
 from athanor.model.rpc import Call, StatusError
 from athanor.store.blocks import Blocks, prepare_directory
-from athanor.store.discover import Discovery, DiscoverOptions
+from athanor.store.discover import DiscoverOptions, Discovery
 from athanor.store.gateway import Gateway, GatewayOptions
 from athanor.store.headers import HeaderStore
 from athanor.store.index_cache import IndexCache
@@ -66,3 +69,35 @@ def open_store(bucket, data_dir: Path, *, cache_bytes: int = 64 << 20, deletion_
         for method in service.methods
     }
     return Store(gateway, blocks, counters, registry, budget, lines, methods)
+
+
+@dataclass(frozen=True)
+class GoldenStore:
+    """Opens stores over a copy, or the original, of the recorded bucket."""
+
+    tmp_path: Path
+
+    def open(self, bucket=None, **options) -> Store:
+        found = bucket if bucket is not None else FilesystemBucket(GOLDEN / "bucket")
+        return open_store(found, self.tmp_path / "data", **options)
+
+    def copy(self) -> Path:
+        """A bucket that the test may break."""
+        target = self.tmp_path / "bucket"
+        shutil.copytree(GOLDEN / "bucket", target)
+        return target
+
+
+@pytest.fixture
+def golden_store(tmp_path):
+    return GoldenStore(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def recorded_store(tmp_path_factory):
+    return open_store(FilesystemBucket(GOLDEN / "bucket"), tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def golden():
+    return GOLDEN
