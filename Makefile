@@ -46,6 +46,7 @@ test-long: setup  ## fuzz and soak tests, and all others again, with bounds chec
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --explicit-package-bases demo
 
 bench: warm  ## the query set against Prometheus and VictoriaMetrics; writes docs/benchmarks.md
 	@$(BIN)/python -m demo.programs prometheus victoria-metrics
@@ -53,6 +54,7 @@ bench: warm  ## the query set against Prometheus and VictoriaMetrics; writes doc
 
 docs: setup  ## regenerate the generated pages of the manual
 	$(BIN)/python -m athanor.serve.docs > docs/flags.md
+	$(BIN)/python -m demo.metrics_page
 
 clean:  ## remove everything that these targets made, the virtual environment included
 	rm -rf .venv .tools .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis demo-data bench-data dist build

@@ -79,7 +79,8 @@ def _body(raw: bytes) -> bytes:
 
 
 def _joined(chunked: bytes) -> bytes:
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while True:
         end = chunked.find(b"\r\n", at)
         if end < 0:

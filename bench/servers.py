@@ -51,7 +51,7 @@ def start_prometheus(program: Path, blocks: Path, directory: Path) -> Server:
     config = directory / "prometheus.yml"
     config.write_text("{}\n")
     (port,) = free_ports(1)
-    command = [
+    command: list[str | Path] = [
         program,
         f"--config.file={config}",
         f"--storage.tsdb.path={data}",
@@ -69,7 +69,7 @@ def start_victoria(program: Path, vmctl: Path, blocks: Path, directory: Path) ->
     """VictoriaMetrics, filled by vmctl; it wants a terminal, which ``script`` gives it."""
     directory.mkdir(parents=True)
     (port,) = free_ports(1)
-    command = [
+    command: list[str | Path] = [
         program,
         f"-storageDataPath={directory}/data",
         f"-httpListenAddr=127.0.0.1:{port}",

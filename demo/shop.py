@@ -65,7 +65,10 @@ def _counter(at_s: F64, per_s: float, swing: float, phase: int) -> F64:
 
 def _wave(at_s: F64, middle: float, swing: float, phase: int) -> F64:
     turns = ((1.0, DAY_S), (0.35, 5_393.0), (0.2, 977.0), (0.1, 211.0))
-    return middle + swing * sum(a * np.sin(2 * math.pi * at_s / period - 2.2 + 0.7 * phase) for a, period in turns)
+    total = np.zeros_like(at_s)
+    for amplitude, period_s in turns:
+        total += amplitude * np.sin(2 * math.pi * at_s / period_s - 2.2 + 0.7 * phase)
+    return middle + swing * total
 
 
 def _series(name: str, values: F64, **labels: str) -> Series:
