@@ -142,6 +142,7 @@ def _run(program: str, argv: Sequence[str], parsed: Parsed, table: Table) -> int
 
 
 def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: type[GlobalConfig], log: Logger) -> int:
+    from athanor.kernel.release import release_loading_memory
     from athanor.model.errors import AthanorError, OperatorError
     from athanor.serve.config import build
     from athanor.serve.process import make_runtime
@@ -155,6 +156,7 @@ def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: t
         _warm_kernels()
         role = import_module(ROLES[parsed.command])
         role.run(config, runtime)
+        release_loading_memory()
         stage = f"{parsed.command} command failed"
         runtime.group.run()
     except AthanorError as err:
