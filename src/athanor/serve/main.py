@@ -153,7 +153,7 @@ def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: t
     stage = f"preparing {parsed.command} command failed"
     try:
         config = build(config_class, parsed)
-        _warm_kernels()
+        _warm_kernels(parsed.command)
         role = import_module(ROLES[parsed.command])
         role.run(config, runtime)
         release_loading_memory()
@@ -207,12 +207,13 @@ def shown_flags(parsed: Parsed, table: Table) -> dict[str, str]:
     return dict(sorted(shown.items()))
 
 
-def _warm_kernels() -> None:
+def _warm_kernels(role: str) -> None:
     """Compile what is missing in a child, before the role loads its kernels: a process that compiled stays bigger."""
     from athanor.kernel.compile import forbid_compiling
     from athanor.kernel.warm import ensure_warm, kernel_modules
 
-    ensure_warm(kernel_modules())
+    others = set(ROLES) - {role} | (set() if role == "query" else {"promql"})
+    ensure_warm(name for name in kernel_modules() if name.split(".")[1] not in others)
     forbid_compiling()
 
 
