@@ -12,7 +12,7 @@ STAMP := .venv/.setup-stamp
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/.tools/usr/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup warm demo test test-long lint bench docs clean
+.PHONY: help setup warm demo test test-long lint bench figures docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ lint: setup  ## ruff and mypy
 bench: warm  ## the query set against Prometheus and VictoriaMetrics; writes docs/benchmarks.md
 	@$(BIN)/python -m demo.programs prometheus victoria-metrics
 	$(BIN)/python -m bench.run --rounds $(ROUNDS) $(BENCH)
+
+figures: warm  ## memory at rest, time to start, one large Series call (a minute)
+	@$(BIN)/python -m bench.run --resources
 
 docs: setup  ## regenerate the generated pages of the manual
 	$(BIN)/python -m athanor.serve.docs > docs/flags.md

@@ -28,6 +28,7 @@ from bench.generate import BLOCK_MS, FIRST_MS, query_series, write_blocks
 from bench.measure import Answer, AnswerError, cpu_s, get, reset_peak, rss_mb
 from bench.queries import GZIP_QUERY, QUERIES, STEP_S, Query
 from bench.resources import measure_resources
+from bench.series_call import measure_series_call
 from bench.servers import Server, start_athanor, start_prometheus, start_victoria
 from demo import programs
 
@@ -75,8 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     work = directory / "work"
     shutil.rmtree(work, ignore_errors=True)
     if options.resources:
-        found = measure_resources(directory / "hundred", work / "start")
-        print("\n".join(report.resource_lines(found)))
+        print("\n".join(report.resource_lines(more_figures(directory, work))))
         return 0
     blocks = generated(directory / "blocks")
     queries = [q for i, q in enumerate(QUERIES) if not options.quick or i in QUICK]
@@ -91,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
         results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
     results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
     results["disturbed_ms"], results["undisturbed_ms"] = run_disturbed(blocks, work, queries, options.rounds)
-    results["resources"] = measure_resources(directory / "hundred", work / "start")
+    results["resources"] = more_figures(directory, work)
     page = report.page(table, results)
     print(page)
     if not (options.only_athanor or options.quick):
@@ -100,6 +100,13 @@ def main(arguments: list[str] | None = None) -> int:
         (docs / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return int(any(row.wrong for rows in table.values() for name, row in rows.items() if name == "Athanor"))
+
+
+def more_figures(directory: Path, work: Path) -> dict[str, float]:
+    """Time of start, memory at rest, and one large Series call."""
+    found = measure_resources(directory / "hundred", work / "start")
+    call = measure_series_call(directory / "wide", work / "wide", 5)
+    return found | {f"series_{name}": value for name, value in call.items()}
 
 
 def generated(directory: Path) -> Path:
