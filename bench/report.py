@@ -70,7 +70,8 @@ def resource_lines(found: Mapping[str, float]) -> list[str]:
         f"query {found['query_ready_s']:.2f} s.",
         f"- Resident at rest with 100 blocks: store {found['store_idle_mb']:.0f} MB, "
         f"query {found['query_idle_mb']:.0f} MB.",
-        f"- One Series call for 50,000 of 100,000 series x 2 h, batches of 1,000: {found['series_per_s']:,.0f} series/s "
+        "- One Series call for 50,000 of 100,000 series x 2 h, batches of 1,000: "
+        f"{found['series_per_s']:,.0f} series/s "
         f"({found['series_first_per_s']:,.0f} for the first call), the store's peak {found['series_peak_mb']:.0f} MB.",
     ]
 
