@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_lists_are_decoded_from_their_big_endian_form(sets, gap):
     refs, offsets = postings.read_lists(
         np.frombuffer(data, np.uint8), np.array(at, np.int64), np.array(end, np.int64), "test"
     )
-    assert [refs[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)] == [sorted(s) for s in sets]
+    assert [refs[a:b].tolist() for a, b in pairwise(offsets)] == [sorted(s) for s in sets]
 
 
 @pytest.mark.parametrize(

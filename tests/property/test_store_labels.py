@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from athanor.block.series import SeriesEntries
 from athanor.model.tables import encode_label_set
-from athanor.store.index_reader import SeriesColumns
 from athanor.store.label_overlay import LabelOverlay
 
 
@@ -47,9 +47,10 @@ def test_external_labels_win_and_replica_labels_go(stored, external, without):
     labels = np.array([numbers[t] for s in pairs for pair in s for t in pair], np.uint32)
     label_at = np.cumsum([0] + [len(s) for s in pairs]).astype(np.int64)
     none = np.empty(0, np.int64)
-    columns = SeriesColumns(labels, label_at, np.zeros(len(pairs) + 1, np.int64), none, none, none.astype(np.uint64))
+    names, values = np.ascontiguousarray(labels[0::2]), np.ascontiguousarray(labels[1::2])
+    entries = SeriesEntries(label_at, names, values, np.zeros(len(pairs) + 1, np.int64), none, none, none)
     overlay = LabelOverlay(header, sorted(external.items()), without)
-    table = overlay.labels(columns, "test")
+    table = overlay.labels(entries, "test")
     added = {name: value for name, value in external.items() if value and name not in without}
     expected = [
         encode_label_set([(n, v) for n, v in {**s, **added}.items() if n not in without]) for s in stored

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -200,7 +201,7 @@ def _names(data: U8, name_span: I64) -> dict[str, tuple[int, int]]:
     n = kernels.name_starts(data, name_span, starts)
     rows = starts[: n + 1].tolist()
     names: dict[str, tuple[int, int]] = {}
-    for first, end in zip(rows, rows[1:], strict=False):
+    for first, end in pairwise(rows):
         at, size = name_span[2 * first : 2 * first + 2].tolist()
         names[data[at : at + size].tobytes().decode("utf-8", "surrogateescape")] = (first, end)
     return names

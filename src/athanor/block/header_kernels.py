@@ -1,8 +1,8 @@
 """The sections of an index header: symbol table and postings offset table, to spans.
 
-Symbol table content: be32 n, n times ``uvarint length, bytes``, ascending. Postings offset table content: be32 n, n times
-``byte 2, uvarint length, name, uvarint length, value, uvarint list offset``, ascending by name and value (Prometheus
-tsdb/docs/format/index.md).
+Symbol table content: be32 n, n times ``uvarint length, bytes``, ascending. Postings offset table content: be32 n, n
+times ``byte 2, uvarint length, name, uvarint length, value, uvarint list offset``, ascending by name and value
+(Prometheus tsdb/docs/format/index.md).
 """
 
 from __future__ import annotations

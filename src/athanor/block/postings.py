@@ -35,7 +35,7 @@ def read_lists(data: U8, at: I64, end: I64, where: str) -> tuple[U32, I64]:
 
 
 def union(refs: U32, offsets: I64) -> U32:
-    """References in any of the lists ``refs[offsets[i]:offsets[i+1]]``; one list is returned as it is, without a copy."""
+    """References in any of the lists ``refs[offsets[i]:offsets[i+1]]``; one list alone is returned without a copy."""
     if offsets.size <= 2:
         return refs[offsets[0] : offsets[-1]]
     merged = refs.copy()

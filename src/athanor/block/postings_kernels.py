@@ -84,7 +84,7 @@ def _merge(a, a_at, a_end, b, b_at, b_end, out, at):
 
 @kernel(i64(U32, I64, U32))
 def union_in_place(arena, offsets, scratch):
-    """Union of all lists, left in ``arena[:n]``; offsets are overwritten; scratch is as large as the arena. Returns n."""
+    """Union of all lists, left in ``arena[:n]``; overwrites offsets; scratch is as large as the arena. Returns n."""
     n_runs = offsets.size - 1
     source, target = arena, scratch
     in_arena = True
@@ -132,8 +132,7 @@ def _gallop(values, at, end, wanted):
         low = high + 1
         high += step
         step <<= 1
-    if high > end:
-        high = end
+    high = min(high, end)
     while low < high:
         middle = (low + high) >> 1
         if values[middle] < wanted:

@@ -1,7 +1,7 @@
 """Which posting lists answer a set of matchers: posting groups (thanos pkg/store/bucket.go, toPostingGroup).
 
-The label values of a block are rows of its postings offset table: sorted by name and value, one row a posting list, row 0
-the list of all series. A matcher is decided once for each distinct value, by kernels where its expression is a set or
+The label values of a block are rows of its postings offset table: sorted by name and value, one row a posting list, row
+0 the list of all series. A matcher is decided once for each distinct value, by kernels where its expression is a set or
 pieces with gaps, by RE2 otherwise; no Python string is made for a value that a kernel decides.
 """
 
@@ -24,7 +24,7 @@ ALL_SERIES_ROW = 0
 
 
 class ValueTable(Protocol):
-    """The label values of a block as rows of one arena: value i is ``value_arena[value_at[i]:value_at[i]+value_size[i]]``."""
+    """The label values of a block: value i is ``value_arena[value_at[i]:value_at[i]+value_size[i]]``."""
 
     @property
     def value_arena(self) -> U8: ...
@@ -100,8 +100,11 @@ def _merged(a: PostingGroup, b: PostingGroup) -> PostingGroup:
 
 
 def _group(table: ValueTable, matcher: Matcher) -> PostingGroup:
-    """The rule behind the decision table of the original: a matcher that accepts the empty value, which a series without
-    the label has, takes all series less those whose value it refuses; any other takes those whose value it accepts."""
+    """The rule behind the decision table of the original.
+
+    A matcher that accepts the empty value, which a series without the label has, takes all series less those whose
+    value it refuses; any other takes those whose value it accepts.
+    """
     first, end = table.rows_of(matcher.name)
     accepted = accepted_rows(table, first, end, matcher)
     if matcher.matches_empty():
@@ -147,7 +150,8 @@ def _searched_rows(table: ValueTable, first: int, end: int, pattern: str) -> I64
     """The general case: RE2 on each distinct value."""
     accepts = compile_regex(pattern).fullmatch
     arena = table.value_arena
-    spans = zip(range(first, end), table.value_at[first:end].tolist(), table.value_size[first:end].tolist(), strict=True)
+    starts, sizes = table.value_at[first:end].tolist(), table.value_size[first:end].tolist()
+    spans = zip(range(first, end), starts, sizes, strict=True)
     found = [row for row, at, size in spans if accepts(arena[at : at + size].tobytes()) is not None]
     return np.array(found, np.int64)
 

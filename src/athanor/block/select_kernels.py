@@ -36,7 +36,7 @@ def _lower_bound(arena, at, size, first, end, key, key_at, key_size):
 
 @kernel(i64(RU8, RI64, RI64, i64, i64, RU8, RI64, I64))
 def find_values(arena, at, size, first, end, keys, key_offsets, out):
-    """Rows of the keys that are among the values of rows [first, end), in the order of the keys. Returns their number."""
+    """Rows of [first, end) whose values are among the keys, in the order of the keys. Returns their number."""
     n = 0
     for k in range(key_offsets.size - 1):
         key_at = key_offsets[k]
@@ -52,7 +52,7 @@ def find_values(arena, at, size, first, end, keys, key_offsets, out):
 def _starts_with(arena, at, size, key, key_at, key_size):
     if size < key_size:
         return False
-    for i in range(key_size):
+    for i in range(key_size):  # noqa: SIM110
         if arena[at + i] != key[key_at + i]:
             return False
     return True

@@ -1,19 +1,20 @@
 """The merge of blocks that hold the same series, as neighbours in time do: no comparison of labels, row by row.
 
-While the next frames of all blocks begin with byte-identical label sets, each series' chunks are joined block after block
-in order of time. From the first difference on the general merge goes on (``storeapi.merge``).
+While the next frames of all blocks begin with byte-identical label sets, each series' chunks are joined block after
+block in order of time. From the first difference on the general merge goes on (``storeapi.merge``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import numpy as np
 
+from athanor.model.arrays import I32, U8
 from athanor.model.budget import Budget
 from athanor.model.tables import ChunkTable, LabelTable
 from athanor.storeapi import merge_kernels
-from athanor.storeapi.frames import SeriesFrame
+from athanor.storeapi.frames import CHUNK_ROW_BYTES, SeriesFrame
 from athanor.storeapi.merge import Batch, FrameSource, merge_streams
 from athanor.storeapi.rows import gather, take_rows
 
@@ -40,8 +41,43 @@ class _Held:
         return frame
 
 
-def merge_blocks(sources: Sequence[FrameSource], budget: Budget) -> Iterator[Batch]:
-    """Batches as of ``merge_streams``. Every source must hold each label set once, in one frame."""
+class _MergedFrames:
+    """The merged blocks of one label set as a source of the general merge."""
+
+    def __init__(self, batches: Iterator[Batch], budget: Budget) -> None:
+        self._batches = batches
+        self._budget = budget
+
+    def next_frame(self) -> SeriesFrame | None:
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        frame = SeriesFrame(batch.labels, batch.chunks)
+        if frame.n_bytes > batch.held_bytes:
+            self._budget.take("merging series of several blocks", frame.n_bytes - batch.held_bytes)
+        else:
+            self._budget.give(batch.held_bytes - frame.n_bytes)
+        return frame
+
+
+def merge_block_sets(sets: Sequence[Sequence[FrameSource]], budget: Budget) -> Iterator[Batch]:
+    """Batches as of ``merge_streams``: the blocks of each set among themselves, then the sets.
+
+    Every source must hold each label set once, in one frame. The caller closes the sources.
+    """
+    merged = [merge_blocks(sources, budget) for sources in sets]
+    try:
+        if len(merged) == 1:
+            yield from merged[0]
+        else:
+            yield from merge_streams([_MergedFrames(batches, budget) for batches in merged], budget)
+    finally:
+        for batches in merged:
+            batches.close()
+
+
+def merge_blocks(sources: Sequence[FrameSource], budget: Budget) -> Generator[Batch, None, None]:
+    """The blocks of one set."""
     held = [_Held(source) for source in sources]
     try:
         while len(held) > 1:
@@ -84,7 +120,7 @@ def _aligned(held: Sequence[_Held], budget: Budget) -> Batch | None:
     columns = (chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate)
     if merge_kernels.first_overlap(*columns) >= 0:
         return None
-    n_bytes = int(chunks.size.sum()) + first.n_bytes + 46 * len(chunks)
+    n_bytes = int(chunks.size.sum()) + first.n_bytes + CHUNK_ROW_BYTES * len(chunks)
     budget.take("merging series of several blocks", n_bytes)
     batch = Batch(first, gather(chunks, arenas, source), n_bytes)
     for one, frame in zip(held, frames, strict=True):
@@ -105,7 +141,7 @@ def _same_sets(a: LabelTable, b: LabelTable) -> bool:
     )
 
 
-def _interleaved(tables: Sequence[ChunkTable]) -> tuple[ChunkTable, list[np.ndarray], np.ndarray]:
+def _interleaved(tables: Sequence[ChunkTable]) -> tuple[ChunkTable, list[U8], I32]:
     """Chunk rows by series, and of one series by table in order of its first chunk; the arenas and each row's one."""
     ordered = sorted(tables, key=lambda chunks: int(chunks.first_ms[0]) if len(chunks) else 0)
     source = np.repeat(np.arange(len(ordered), dtype=np.int32), [len(chunks) for chunks in ordered])
@@ -113,10 +149,13 @@ def _interleaved(tables: Sequence[ChunkTable]) -> tuple[ChunkTable, list[np.ndar
     order = np.argsort(owner, kind="stable")
     joined = ChunkTable(
         owner[order],
-        *(
-            np.concatenate([getattr(chunks, name) for chunks in ordered])[order]
-            for name in ("first_ms", "last_ms", "encoding", "aggregate", "hash", "at", "size")
-        ),
+        np.concatenate([chunks.first_ms for chunks in ordered])[order],
+        np.concatenate([chunks.last_ms for chunks in ordered])[order],
+        np.concatenate([chunks.encoding for chunks in ordered])[order],
+        np.concatenate([chunks.aggregate for chunks in ordered])[order],
+        np.concatenate([chunks.hash for chunks in ordered])[order],
+        np.concatenate([chunks.at for chunks in ordered])[order],
+        np.concatenate([chunks.size for chunks in ordered])[order],
         np.empty(0, np.uint8),
     )
     return joined, [chunks.arena for chunks in ordered], source[order]

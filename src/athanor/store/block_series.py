@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from athanor.block.series import SeriesEntries
 from athanor.kernel.labels import compare, concat, sort_order, take
-from athanor.model.arrays import I64, U32, U64
+from athanor.model.arrays import I64, U32
 from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.model.tables import LabelTable
-from athanor.store import label_kernels as kernels
 from athanor.store.chunk_reader import ChunkReader
-from athanor.store.index_reader import IndexReader, SeriesColumns
+from athanor.store.index_reader import IndexReader
 from athanor.store.label_overlay import LabelOverlay
 from athanor.store.request_limits import CallLimits
 from athanor.storeapi.frames import SeriesFrame, empty_chunks
@@ -47,13 +47,13 @@ class SeriesQuery:
 
 @dataclass(frozen=True, slots=True)
 class _Labelled:
-    """Series in range with their chunks not yet read; chunk columns as in SeriesColumns."""
+    """Series in range with their chunks not yet read; chunk columns as in SeriesEntries."""
 
     labels: LabelTable
     chunk_at: I64
     first_ms: I64
     last_ms: I64
-    ref: U64
+    ref: I64
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -131,35 +131,23 @@ class BlockSeries:
     def _labelled(self, refs: U32) -> Iterator[_Labelled]:
         for first in range(0, refs.size, BATCH_SERIES):
             self._cancel.check()
-            columns = self._index.series(refs[first : first + BATCH_SERIES], self._limits)
-            batch = self._select(columns)
+            span_ms = (self._query.first_ms, self._query.last_ms)
+            batch = self._select(self._index.series(refs[first : first + BATCH_SERIES], span_ms, self._limits))
             if len(batch):
                 yield batch
 
-    def _select(self, columns: SeriesColumns) -> _Labelled:
-        """Chunks in the range, series that have one, of this shard."""
-        rows, chunk_rows, counts = rows_in_range(columns, self._query.first_ms, self._query.last_ms)
-        labels = self._overlay.labels(columns, self._where)
-        if rows.size < len(columns):
+    def _select(self, entries: SeriesEntries) -> _Labelled:
+        """Series that have a chunk in the range and belong to the shard."""
+        labels = self._overlay.labels(entries, self._where)
+        rows = np.flatnonzero(np.diff(entries.chunk_at))
+        chunk_at = entries.chunk_at
+        if rows.size < len(entries):
             labels = take(labels, rows)
-        chunk_at = np.zeros(rows.size + 1, np.int64)
-        np.cumsum(counts[rows], out=chunk_at[1:])
-        batch = _Labelled(
-            labels, chunk_at, columns.first_ms[chunk_rows], columns.last_ms[chunk_rows], columns.ref[chunk_rows]
-        )
+            chunk_at = np.append(chunk_at[rows], chunk_at[-1])
+        batch = _Labelled(labels, chunk_at, entries.first_ms, entries.last_ms, entries.refs)
         if self._query.shard is not None:
             batch = _reordered(batch, matching_rows(labels, self._query.shard))
         return batch
-
-
-def rows_in_range(columns: SeriesColumns, first_ms: int, last_ms: int) -> tuple[I64, I64, I64]:
-    """(series with a chunk that intersects the closed range, those chunks, their number for every series)."""
-    kept = np.empty(columns.ref.size, np.bool_)
-    kernels.series_in_range(columns.chunk_at, columns.first_ms, columns.last_ms, first_ms, last_ms, kept)
-    before = np.zeros(kept.size + 1, np.int64)
-    np.cumsum(kept, out=before[1:])
-    counts = np.diff(before[columns.chunk_at])
-    return np.flatnonzero(counts), np.flatnonzero(kept), counts
 
 
 def _sorted(batches: Sequence[_Labelled]) -> _Labelled:
@@ -199,7 +187,7 @@ def _slices(batch: _Labelled, skip_chunks: bool) -> Iterator[tuple[int, int]]:
     if skip_chunks:
         yield 0, n
         return
-    distance = np.diff(batch.ref.astype(np.int64), append=0)
+    distance = np.diff(batch.ref, append=0)
     guess = np.where((distance > 0) & (distance < FAR_BYTES), distance, TYPICAL_CHUNK_BYTES)
     total = np.zeros(guess.size + 1, np.int64)
     np.cumsum(guess, out=total[1:])

@@ -1,8 +1,8 @@
 """Chunks of a segment file, many in one call, from ranges that may end too early; sub-chunks of aggregate chunks.
 
 Chunk record: ``uvarint length``, encoding byte, ``length`` bytes, be32 CRC-32C of encoding and data (Prometheus
-tsdb/docs/format/chunks.md). Data of encoding 0xFF: for count, sum, min, max, counter in this order ``uvarint length`` and,
-unless it is 0, a sub-encoding byte and ``length`` bytes (Thanos pkg/compact/downsample/aggr.go).
+tsdb/docs/format/chunks.md). Data of encoding 0xFF: for count, sum, min, max, counter in this order ``uvarint length``
+and, unless it is 0, a sub-encoding byte and ``length`` bytes (Thanos pkg/compact/downsample/aggr.go).
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def expand_aggregates(
 ):  # fmt: skip
     """Chunk rows to sub-chunk rows: raw chunks as they are, aggregate chunks as the wanted sub-chunks.
 
-    wanted: bit k set for aggregate k (1 count .. 5 counter); with none an aggregate chunk becomes one row of encoding 0,
-    without data. source: the chunk row of each row written. Outputs have room for five rows a chunk. Returns the rows
-    written, a status and, with it, 8 * chunk row + aggregate.
+    wanted: bit k set for aggregate k (1 count .. 5 counter); with none an aggregate chunk becomes one row of encoding
+    0, without data. source: the chunk row of each row written. Outputs have room for five rows a chunk. Returns the
+    rows written, a status and, with it, 8 * chunk row + aggregate.
     """
     n = np.int64(0)
     for c in range(series.size):

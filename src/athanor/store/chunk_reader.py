@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from athanor.bucket import Bucket
-from athanor.model.arrays import I32, I64, U8, U64, as_bytes
+from athanor.model.arrays import I32, I64, U8, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import COUNT, COUNTER, ChunkTable
 from athanor.store import chunk_kernels as kernels
@@ -34,7 +34,7 @@ class ChunkReader:
         self._estimate = min(measured_bytes, ESTIMATED_CHUNK_BYTES) or ESTIMATED_CHUNK_BYTES
 
     def read(
-        self, series: I32, first_ms: I64, last_ms: I64, refs: U64, aggregates: frozenset[int], limits: CallLimits
+        self, series: I32, first_ms: I64, last_ms: I64, refs: I64, aggregates: frozenset[int], limits: CallLimits
     ) -> ChunkTable:
         """The chunks in the order given, those of downsampled blocks as the wanted sub-chunks; hashes filled."""
         arena, at, end, offset = self._fetch(refs, limits)
@@ -49,7 +49,8 @@ class ChunkReader:
             reason = "checksum mismatch" if status == kernels.BAD_CHECKSUM else "broken length"
             raise DataError(f"{self._place(refs[bad])}: {reason}; restore or delete the block")
         if n and int(encoding.max()) == kernels.AGGREGATE_ENCODING:
-            return fill_hashes(self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates))
+            expanded = self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates)
+            return fill_hashes(expanded)
         unknown = np.flatnonzero((encoding < 1) | (encoding > 3))
         if unknown.size:
             raise DataError(f"{self._place(refs[unknown[0]])}: unsupported chunk encoding {encoding[unknown[0]]}")
@@ -59,7 +60,7 @@ class ChunkReader:
         )
 
     def _expanded(
-        self, arena: U8, series: I32, first_ms: I64, last_ms: I64, at: I64, size: I64, encoding: U8, refs: U64,
+        self, arena: U8, series: I32, first_ms: I64, last_ms: I64, at: I64, size: I64, encoding: U8, refs: I64,
         aggregates: frozenset[int],
     ) -> ChunkTable:  # fmt: skip
         room = refs.size * kernels.N_AGGREGATES
@@ -80,10 +81,9 @@ class ChunkReader:
             np.zeros(n, np.uint64), out_at[:n], out_size[:n], arena,
         )  # fmt: skip
 
-    def _fetch(self, refs: U64, limits: CallLimits) -> tuple[U8, I64, I64, I64]:
+    def _fetch(self, refs: I64, limits: CallLimits) -> tuple[U8, I64, I64, I64]:
         """(arena, position and end of what was read for each chunk, its offset in the segment)."""
-        segment = (refs >> np.uint64(32)).astype(np.int64)
-        offset = (refs & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        segment, offset = refs >> 32, refs & 0xFFFFFFFF
         at, end = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
         pieces: list[U8] = []
         n_held = 0
@@ -115,12 +115,12 @@ class ChunkReader:
         for (at, length), piece in zip(ranges, pieces, strict=True):
             if piece.size != length:
                 raise DataError(
-                    f"block {self._block}: {name} gave {piece.size} of {length} bytes at {at}; the file changed or is cut"
+                    f"block {self._block}: {name} gave {piece.size} of {length} bytes at {at}; the file changed"
                 )
         return np.cumsum(sizes) - sizes, pieces
 
     def _refetched(
-        self, arena: U8, at: I64, end: I64, refs: U64, offset: I64, needed: I64, limits: CallLimits
+        self, arena: U8, at: I64, end: I64, refs: I64, offset: I64, needed: I64, limits: CallLimits
     ) -> tuple[U8, I64, I64]:
         """Chunks that are longer than was guessed, read again behind the others."""
         at, end = at.copy(), end.copy()

@@ -1,7 +1,8 @@
 """Which blocks the bucket offers: listing, meta.json, filters (thanos pkg/block/fetcher.go).
 
-A meta is read once and kept while its block stays. Differs from the original, compatibly: a block counts only when every
-file that its meta.json names is there with its size; one that is not is left out and reported, the others are served.
+A meta is read once and kept while its block stays. Differs from the original, compatibly: a block counts only when
+every file that its meta.json names is there with its size; one that is not is left out and reported, the others are
+served.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ULID_SIZE = 26
 CROCKFORD = {char: i for i, char in enumerate("0123456789ABCDEFGHJKMNPQRSTVWXYZ")}
 EXEMPT_SOURCES = frozenset({"bucket.repair", "compactor", "compactor.repair"})
 STATES = (
-    "corrupted-meta-json", "no-meta-json", "loaded", "too-fresh", "failed", "label-excluded", "time-excluded", "duplicate",
-    "marked-for-deletion", "marked-for-no-compact", "parquet-migrated", "incomplete",
+    "corrupted-meta-json", "no-meta-json", "loaded", "too-fresh", "failed", "label-excluded", "time-excluded",
+    "duplicate", "marked-for-deletion", "marked-for-no-compact", "parquet-migrated", "incomplete",
 )  # fmt: skip
 SYNC_SECONDS_BUCKETS = (0.01, 1.0, 10.0, 100.0, 300.0, 600.0, 1000.0)
 
@@ -42,8 +43,11 @@ class FoundBlock:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the bucket offers now. ``failures`` (block, reason) are blocks that could not be judged: with any of them the
-    view is incomplete, and nothing that is served is given up for it."""
+    """What the bucket offers now.
+
+    failures: (block, reason) of blocks that could not be judged: with any of them the view is incomplete, and nothing
+    that is served is given up for it.
+    """
 
     blocks: dict[str, FoundBlock]
     failures: tuple[tuple[str, str], ...]
@@ -73,7 +77,9 @@ class Discovery:
         self._log = log
         self._known: dict[str, FoundBlock] = {}
         self._reported: set[tuple[str, str]] = set()
-        self._syncs = registry.counter("thanos_blocks_meta_syncs_total", "Total blocks metadata synchronization attempts")
+        self._syncs = registry.counter(
+            "thanos_blocks_meta_syncs_total", "Total blocks metadata synchronization attempts"
+        )
         self._failed_syncs = registry.counter(
             "thanos_blocks_meta_sync_failures_total", "Total blocks metadata synchronization failures"
         )
@@ -149,9 +155,8 @@ class Discovery:
 
     def _sizes(self, ulid: str, meta: BlockMeta) -> dict[str, int]:
         prefix = f"{ulid}/"
-        sizes = {
-            entry.name.removeprefix(prefix): entry.size_bytes or 0 for entry in self._bucket.iter(prefix, recursive=True)
-        }
+        entries = self._bucket.iter(prefix, recursive=True)
+        sizes = {entry.name.removeprefix(prefix): entry.size_bytes or 0 for entry in entries}
         thanos = meta.thanos
         expected = {f.rel_path: f.size_bytes for f in thanos.files} if thanos else {}
         wanted = {"index", *expected, *(f"chunks/{name}" for name in (thanos.segment_files if thanos else ()))}

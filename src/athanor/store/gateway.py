@@ -21,9 +21,10 @@ from athanor.model.cancel import Cancelled, CancelToken
 from athanor.model.errors import AthanorError, DataError
 from athanor.model.matchers import Matcher
 from athanor.model.rpc import Call, StatusError
-from athanor.store.align import merge_blocks
+from athanor.store.align import merge_block_sets
 from athanor.store.block_series import BlockSeries, SeriesQuery
 from athanor.store.blocks import Blocks, Served, ServedBlock
+from athanor.store.blockset import LabelPairs
 from athanor.store.chunk_reader import MissingAggregate
 from athanor.store.hints import accepts_block, block_matchers
 from athanor.store.index_reader import IndexReader
@@ -77,6 +78,14 @@ def _phase(error: Exceeded) -> str:
     if "fetching series" in error.message:
         return "preload series: "
     return "load chunks: " if "fetching chunks" in error.message else ""
+
+
+def _by_labels(found: Sequence[Expanded], sources: Sequence[PrefetchedFrames]) -> list[list[PrefetchedFrames]]:
+    """The sources of blocks with the same external labels together, in the order of the blocks."""
+    groups: dict[LabelPairs, list[PrefetchedFrames]] = {}
+    for one, source in zip(found, sources, strict=True):
+        groups.setdefault(one.target.block.labels, []).append(source)
+    return list(groups.values())
 
 
 class _Counted:
@@ -287,8 +296,11 @@ class Gateway:
             PrefetchedFrames(self._block_frames(one, overlay, query, limits, budget, cancel), self._pool)
             for one, overlay in zip(found, overlays, strict=True)
         ]
-        merge = merge_blocks if all(overlay.keeps_order for overlay in overlays) else merge_streams
-        counted = _Counted(merge(sources, budget))
+        if all(overlay.keeps_order for overlay in overlays):
+            merged = merge_block_sets(_by_labels(found, sources), budget)
+        else:
+            merged = merge_streams(sources, budget)
+        counted = _Counted(merged)
         try:
             yield from write_batches(counted, batch_size, query.limit, budget)
             self._metrics.result_series.of(tenant).observe(counted.n_series)

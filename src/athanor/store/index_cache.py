@@ -1,7 +1,7 @@
 """Pages of index files in memory, bounded in bytes: what postings and series entries are read from.
 
-The originals cache posting lists and series entries one by one; a page serves the same purpose without an object for each
-series. No result, frame or sample is kept here: only bytes as they are in the bucket.
+The originals cache posting lists and series entries one by one; a page serves the same purpose without an object for
+each series. No result, frame or sample is kept here: only bytes as they are in the bucket.
 """
 
 from __future__ import annotations

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from athanor.block.header import IndexHeader
 from athanor.block.postings import EMPTY, difference, intersection, read_lists, union
 from athanor.block.select import plan_postings
-from athanor.model.arrays import I64, U8, U32, U64
+from athanor.block.series import SeriesEntries, read_series
+from athanor.model.arrays import I64, U8, U32
 from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher
 from athanor.store import entry_kernels as kernels
@@ -21,25 +21,6 @@ from athanor.store.request_limits import CallLimits
 REF_UNIT_BYTES = 16  # a reference of index version 2 counts in these
 MAX_ENTRY_BYTES = 64 * 1024  # what is read for an entry of unknown size at most (Thanos' estimated-max-series-size)
 MIN_ENTRY_BYTES = 512
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesColumns:
-    """Series entries as columns.
-
-    labels: uint32[2*], (name, value) symbol numbers, series i has ``labels[2*label_at[i]:2*label_at[i+1]]``; chunks of
-    series i are rows ``chunk_at[i]:chunk_at[i+1]``: first_ms, last_ms int64, ref uint64.
-    """
-
-    labels: U32
-    label_at: I64
-    chunk_at: I64
-    first_ms: I64
-    last_ms: I64
-    ref: U64
-
-    def __len__(self) -> int:
-        return self.label_at.size - 1
 
 
 class IndexReader:
@@ -75,8 +56,8 @@ class IndexReader:
         found = intersection([lists(group) for group in plan.groups])
         return difference(found, lists(plan.remove)) if plan.remove.size and found.size else found
 
-    def series(self, refs: U32, limits: CallLimits) -> SeriesColumns:
-        """The entries of these references (ascending)."""
+    def series(self, refs: U32, span_ms: tuple[int, int], limits: CallLimits) -> SeriesEntries:
+        """The entries of these references (ascending) with the chunks that touch the closed span."""
         toc = self.header.toc
         start = refs.astype(np.int64) * REF_UNIT_BYTES
         if start.size and (start[0] < toc.series or start[-1] >= toc.series_end):
@@ -88,30 +69,15 @@ class IndexReader:
         limits.fetched(fetched, "fetching series")
         at = base[parts.part_of] + start - parts.start[parts.part_of]
         stop = base[parts.part_of] + np.minimum(parts.end[parts.part_of], ceiling) - parts.start[parts.part_of]
-        return self._decode(data, at, stop, start, ceiling, limits)
-
-    def _decode(self, data: U8, at: I64, stop: I64, start: I64, ceiling: I64, limits: CallLimits) -> SeriesColumns:
-        n = at.size
-        body_at, body_end, needed = (np.empty(n, np.int64) for _ in range(3))
-        total, bad = kernels.measure_entries(data, at, stop, body_at, body_end, needed)
+        needed = np.empty(start.size, np.int64)
+        bad = kernels.measure_entries(data, at, stop, needed)
         while not bad and needed.any():
             data, at, stop = self._refetched(data, at, stop, start, ceiling, needed, limits)
-            total, bad = kernels.measure_entries(data, at, stop, body_at, body_end, needed)
+            bad = kernels.measure_entries(data, at, stop, needed)
         if bad:
             raise self._broken(start, bad, "has a broken length")
-        labels, label_at = np.empty(total, np.uint32), np.empty(n + 1, np.int64)
-        room = total // 3 + 1
-        first_ms, last_ms, chunk_at = np.empty(room, np.int64), np.empty(room, np.int64), np.empty(n + 1, np.int64)
-        ref = np.empty(room, np.uint64)
-        n_labels, n_chunks, bad = kernels.decode_entries(
-            data, body_at, body_end, labels, label_at, first_ms, last_ms, ref, chunk_at
-        )
-        if bad:
-            raise self._broken(start, bad, "is broken or fails its checksum")
-        return SeriesColumns(
-            labels[:n_labels].copy(), label_at, chunk_at, first_ms[:n_chunks].copy(), last_ms[:n_chunks].copy(),
-            ref[:n_chunks].copy(),
-        )  # fmt: skip
+        read = f"{self._where}, {data.size} bytes read from {start[0] if start.size else 0} on"
+        return read_series(data, at, stop, self.header.symbol_at.size, read, span_ms)
 
     def _refetched(
         self, data: U8, at: I64, stop: I64, start: I64, ceiling: I64, needed: I64, limits: CallLimits

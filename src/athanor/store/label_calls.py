@@ -14,7 +14,7 @@ from athanor.model.arrays import U32
 from athanor.model.errors import AthanorError
 from athanor.model.matchers import METRIC_NAME, Matcher, MatchType
 from athanor.model.rpc import Call, StatusError
-from athanor.store.block_series import BATCH_SERIES, rows_in_range
+from athanor.store.block_series import BATCH_SERIES
 from athanor.store.blocks import ServedBlock
 from athanor.store.gateway import Expanded, Gateway, Target
 from athanor.store.hints import accepts_block, block_matchers
@@ -42,8 +42,8 @@ class LabelCalls:
         def of_series(expanded: Expanded, limits: CallLimits) -> set[str]:
             block, header = expanded.target.block, expanded.index.header
             symbols: set[int] = set()
-            for labels in self._scan(expanded, request, limits, call):
-                symbols.update(np.unique(labels[0::2]).tolist())
+            for names, _ in self._scan(expanded, request, limits, call):
+                symbols.update(np.unique(names).tolist())
             if not symbols:
                 return set()
             stored = {header.symbol(symbol).decode("utf-8", "surrogateescape") for symbol in symbols}
@@ -75,9 +75,9 @@ class LabelCalls:
                 return set()
             symbols: set[int] = set()
             n_found = 0
-            for labels in self._scan(expanded, request, limits, call):
-                n_found += labels.size
-                symbols.update(np.unique(labels[1::2][labels[0::2] == number]).tolist())
+            for names, values in self._scan(expanded, request, limits, call):
+                n_found += names.size
+                symbols.update(np.unique(values[names == number]).tolist())
             if own is not None:
                 return {own} if n_found else set()
             return {header.symbol(symbol).decode("utf-8", "surrogateescape") for symbol in symbols}
@@ -132,24 +132,19 @@ class LabelCalls:
             raise StatusError("INTERNAL", str(error)) from None
         return found
 
-    def _scan(self, expanded: Expanded, request: Any, limits: CallLimits, call: Call) -> Iterator[U32]:
-        """(name, value) symbols of the series that have a chunk in the request's range, batch by batch."""
+    def _scan(self, expanded: Expanded, request: Any, limits: CallLimits, call: Call) -> Iterator[tuple[U32, U32]]:
+        """Name and value symbols of the series that have a chunk in the request's range, batch by batch."""
         refs = expanded.refs
         for first in range(0, refs.size, BATCH_SERIES):
             call.cancel.check()
             try:
-                columns = expanded.index.series(refs[first : first + BATCH_SERIES], limits)
+                span_ms = (request.start, request.end)
+                entries = expanded.index.series(refs[first : first + BATCH_SERIES], span_ms, limits)
             except Exceeded as error:
                 where = f"iterate series for block {expanded.target.block.ulid}: preload series: "
                 raise StatusError(error.code, where + error.text) from None
-            rows, _, _ = rows_in_range(columns, request.start, request.end)
-            if rows.size == len(columns):
-                yield columns.labels
-            elif rows.size:
-                counts = np.diff(columns.label_at)
-                kept = np.zeros(len(columns), np.bool_)
-                kept[rows] = True
-                yield columns.labels[np.repeat(np.repeat(kept, counts), 2)]
+            in_range = np.repeat(np.diff(entries.chunk_at) > 0, np.diff(entries.label_at))
+            yield entries.names[in_range], entries.values[in_range]
 
 
 def _with_label(target: Target, label: str) -> tuple[Matcher, ...]:

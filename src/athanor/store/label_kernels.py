@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.types import B1, I64, RB1, RI64, RU8, RU32, U8, i64
+from athanor.kernel.types import I64, RB1, RI64, RU8, RU32, U8, i64
 
 
 @inline
@@ -57,19 +57,19 @@ def _put_label(out, at, name_data, name_at, name_size, value_data, value_at, val
 
 @inline
 def _is_dropped(symbol, dropped):
-    for i in range(dropped.size):
+    for i in range(dropped.size):  # noqa: SIM110
         if np.int64(symbol) == dropped[i]:
             return True
     return False
 
 
-@kernel(i64(RU32, RI64, RU32, RI64, RI64, RI64, RB1, RI64, I64))
-def size_labels(labels, label_at, symbol_size, ext_names, ext_values, ext_rank, ext_known, dropped, offsets):
+@kernel(i64(RU32, RU32, RI64, RU32, RI64, RI64, RI64, RB1, RI64, I64))
+def size_labels(names, values, label_at, symbol_size, ext_names, ext_values, ext_rank, ext_known, dropped, offsets):
     """Byte offsets int64[n+1] of the sets that ``write_labels`` writes; 0, or -(i+1) where series i is broken.
 
-    labels: (name, value) symbol numbers; series i has ``labels[2*label_at[i]:2*label_at[i+1]]``. symbol_size: uint32[s].
-    ext_names, ext_values: int64[e+1], offsets in their arenas. Broken: a number beyond the symbols, names that do not
-    ascend, an empty name.
+    names, values: symbol numbers; series i has those from ``label_at[i]`` to ``label_at[i+1]``. symbol_size:
+    uint32[s]. ext_names, ext_values: int64[e+1], offsets in their arenas. Broken: a number beyond the symbols, names
+    that do not ascend, an empty name.
     """
     n_symbols = symbol_size.size
     n_ext = ext_rank.size
@@ -84,8 +84,8 @@ def size_labels(labels, label_at, symbol_size, ext_names, ext_values, ext_rank, 
         previous = np.int64(-1)
         k = 0
         for j in range(label_at[i], label_at[i + 1]):
-            name = np.int64(labels[2 * j])
-            value = np.int64(labels[2 * j + 1])
+            name = np.int64(names[j])
+            value = np.int64(values[j])
             if name >= n_symbols or value >= n_symbols or name <= previous:
                 return -(i + 1)
             previous = name
@@ -111,9 +111,9 @@ def size_labels(labels, label_at, symbol_size, ext_names, ext_values, ext_rank, 
     return 0
 
 
-@kernel(i64(RU32, RI64, RU8, RU32, RU32, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, I64, I64, U8))
+@kernel(i64(RU32, RU32, RI64, RU8, RU32, RU32, RU8, RI64, RU8, RI64, RI64, RB1, RI64, RI64, I64, I64, U8))
 def write_labels(
-    labels, label_at, arena, symbol_at, symbol_size, ext_name_arena, ext_names, ext_value_arena, ext_values,
+    names, values, label_at, arena, symbol_at, symbol_size, ext_name_arena, ext_names, ext_value_arena, ext_values,
     ext_rank, ext_known, dropped, offsets, label_start, label_ext, out,
 ):  # fmt: skip
     """Write the sets that ``size_labels`` measured. Returns the bytes written, -1 where they are not as measured.
@@ -137,8 +137,8 @@ def write_labels(
             while (
                 m < n_before
                 and m < n
-                and labels[2 * (first + m)] == labels[2 * (before + m)]
-                and labels[2 * (first + m) + 1] == labels[2 * (before + m) + 1]
+                and names[first + m] == names[before + m]
+                and values[first + m] == values[before + m]
             ):
                 m += 1
             if m > j and label_ext[j] == k:
@@ -152,8 +152,8 @@ def write_labels(
                 at += size
                 j = m
                 continue
-            name = np.int64(labels[2 * (first + j)])
-            value = np.int64(labels[2 * (first + j) + 1])
+            name = np.int64(names[first + j])
+            value = np.int64(values[first + j])
             label_start[j] = at
             label_ext[j] = k
             replaced = False
@@ -183,17 +183,3 @@ def write_labels(
             return np.int64(-1)
         n_before, before = n, first
     return at
-
-
-@kernel(i64(RI64, RI64, RI64, i64, i64, B1))
-def series_in_range(chunk_at, first_ms, last_ms, low_ms, high_ms, kept):
-    """kept[c]: chunk c intersects [low, high]; a series ends at its first chunk that begins later. Returns their number."""
-    n = 0
-    for i in range(chunk_at.size - 1):
-        after = False
-        for c in range(chunk_at[i], chunk_at[i + 1]):
-            after = after or first_ms[c] > high_ms
-            kept[c] = not after and last_ms[c] >= low_ms
-            if kept[c]:
-                n += 1
-    return n

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from athanor.block.header import IndexHeader
+from athanor.block.series import SeriesEntries
 from athanor.model.arrays import I64, U8, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import LabelTable
 from athanor.store import label_kernels as kernels
-from athanor.store.index_reader import SeriesColumns
 
 
 class LabelOverlay:
@@ -35,26 +35,26 @@ class LabelOverlay:
         replaced = {name for name, _ in external} | removed
         self.keeps_order = all(header.rows_of(name) == (0, 0) for name in replaced)
 
-    def labels(self, columns: SeriesColumns, where: str) -> LabelTable:
+    def labels(self, entries: SeriesEntries, where: str) -> LabelTable:
         """One canonical set for each series."""
         header = self._header
-        offsets = np.empty(len(columns) + 1, np.int64)
+        offsets = np.empty(len(entries) + 1, np.int64)
         bad = kernels.size_labels(
-            columns.labels, columns.label_at, header.symbol_size, self._name_offsets, self._value_offsets, self._rank,
-            self._known, self._dropped, offsets,
+            entries.names, entries.values, entries.label_at, header.symbol_size, self._name_offsets,
+            self._value_offsets, self._rank, self._known, self._dropped, offsets,
         )  # fmt: skip
         if bad:
             raise DataError(
-                f"{where}: series {-bad - 1} of {len(columns)} read together: a symbol that does not exist or label "
+                f"{where}: series {-bad - 1} of {len(entries)} read together: a symbol that does not exist or label "
                 "names out of order; restore or delete the block"
             )
         out = np.empty(int(offsets[-1]), np.uint8)
-        longest = int(np.diff(columns.label_at).max(initial=0)) + 1
+        longest = int(np.diff(entries.label_at).max(initial=0)) + 1
         scratch = np.empty(longest, np.int64), np.empty(longest, np.int64)
         written = kernels.write_labels(
-            columns.labels, columns.label_at, header.arena, header.symbol_at, header.symbol_size, self._names,
-            self._name_offsets, self._values, self._value_offsets, self._rank, self._known, self._dropped, offsets,
-            *scratch, out,
+            entries.names, entries.values, entries.label_at, header.arena, header.symbol_at, header.symbol_size,
+            self._names, self._name_offsets, self._values, self._value_offsets, self._rank, self._known,
+            self._dropped, offsets, *scratch, out,
         )  # fmt: skip
         if written != out.size:
             raise AssertionError(f"BUG: {written} bytes of labels were written, {out.size} measured")
