@@ -54,5 +54,5 @@ def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE) -> str
             close = (left_values == right_values) | (np.abs(left_values - right_values) <= bound) | both_nan
         if not close.all():
             i = int(np.argmin(close))
-            return f"{dict(key)} at {left_times[i]:.3f}: {left_values[i]!r} and {right_values[i]!r}"
+            return f"{dict(key)} at {left_times[i]:.3f}: {float(left_values[i])!r} and {float(right_values[i])!r}"
     return None

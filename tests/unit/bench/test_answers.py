@@ -1,0 +1,52 @@
+"""A time counts only beside a right answer: the comparison finds every kind of difference."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.answers import difference, read_matrix
+
+
+def body(*series: tuple[dict[str, str], list[tuple[int, str]]]) -> bytes:
+    return json.dumps({"data": {"result": [{"metric": m, "values": v} for m, v in series]}}).encode()
+
+
+ONE = body(({"job": "a"}, [(0, "1"), (30, "2.5")]))
+
+
+def test_equal_answers_have_no_difference_whatever_their_order():
+    both = [({"job": "a"}, [(0, "1")]), ({"job": "b"}, [(0, "2")])]
+    assert difference(read_matrix(body(*both)), read_matrix(body(*reversed(both)))) is None
+
+
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [
+        (body(({"job": "a"}, [(0, "1"), (30, "2.50000001")])), "at 30.000: 2.5 and 2.50000001"),
+        (body(({"job": "a"}, [(0, "1")])), "2 and 1 points"),
+        (body(({"job": "a"}, [(0, "1"), (60, "2.5")])), "other times"),
+        (body(({"job": "b"}, [(0, "1"), (30, "2.5")])), "only left: [[('job', 'a')]]"),
+        (body(({"job": "a"}, [(0, "NaN"), (30, "2.5")])), "at 0.000: 1.0 and nan"),
+        (body(), "1 and 0 series"),
+    ],
+)
+def test_a_difference_is_told_in_words(other, part):
+    found = difference(read_matrix(ONE), read_matrix(other))
+    assert found is not None
+    assert part in found
+
+
+def test_the_last_digits_may_differ():
+    assert difference(read_matrix(ONE), read_matrix(body(({"job": "a"}, [(0, "1"), (30, "2.500000000001")])))) is None
+
+
+def test_infinities_and_nan_equal_themselves():
+    one = body(({}, [(0, "+Inf"), (30, "NaN"), (60, "-Inf")]))
+    assert difference(read_matrix(one), read_matrix(one)) is None
+
+
+def test_external_labels_can_be_left_out():
+    with_cluster = body(({"job": "a", "cluster": "x"}, [(0, "1"), (30, "2.5")]))
+    assert difference(read_matrix(ONE), read_matrix(with_cluster, frozenset({"cluster"}))) is None
