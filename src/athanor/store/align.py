@@ -7,6 +7,7 @@ block in order of time. From the first difference on the general merge goes on (
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,9 +15,9 @@ from athanor.model.arrays import I32, U8
 from athanor.model.budget import Budget
 from athanor.model.tables import ChunkTable, LabelTable
 from athanor.storeapi import merge_kernels
-from athanor.storeapi.frames import CHUNK_ROW_BYTES, SeriesFrame
+from athanor.storeapi.frames import CHUNK_ROW_BYTES, FRAME_BYTES, SeriesFrame
 from athanor.storeapi.merge import Batch, FrameSource, merge_streams
-from athanor.storeapi.rows import gather, take_rows
+from athanor.storeapi.rows import chunk_starts, gather, take_rows
 
 
 class _Held:
@@ -84,10 +85,11 @@ def merge_blocks(sources: Sequence[FrameSource], budget: Budget) -> Generator[Ba
             filled = [one.fill() for one in held]
             if not any(filled):
                 return
-            batch = _aligned(held, budget) if all(filled) else None
-            if batch is None:
+            common = _common_head(held) if all(filled) else None
+            if common is None:
                 break
-            yield batch
+            yield from _pieces(common, budget)
+            _advance(held, len(common.labels), budget)
         for one in held:
             _reserve_rest(one, budget)
         yield from merge_streams(held, budget)
@@ -108,7 +110,17 @@ def _reserve_rest(one: _Held, budget: Budget) -> None:
         one.n_bytes = rest
 
 
-def _aligned(held: Sequence[_Held], budget: Budget) -> Batch | None:
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """Series that all blocks have, with the chunks of all: ``at`` of chunk row i is a position in arenas[source[i]]."""
+
+    labels: LabelTable
+    chunks: ChunkTable
+    arenas: list[U8]
+    source: I32
+
+
+def _common_head(held: Sequence[_Held]) -> _Common | None:
     """The rows that all frames have in common at their head; None where the label sets differ or chunks overlap."""
     frames = [one.frame for one in held if one.frame is not None]
     n = min(len(frame) for frame in frames)
@@ -120,16 +132,35 @@ def _aligned(held: Sequence[_Held], budget: Budget) -> Batch | None:
     columns = (chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate)
     if merge_kernels.first_overlap(*columns) >= 0:
         return None
-    n_bytes = int(chunks.size.sum()) + first.n_bytes + CHUNK_ROW_BYTES * len(chunks)
-    budget.take("merging series of several blocks", n_bytes)
-    batch = Batch(first, gather(chunks, arenas, source), n_bytes)
-    for one, frame in zip(held, frames, strict=True):
-        if n == len(frame):
+    return _Common(first, chunks, arenas, source)
+
+
+def _pieces(common: _Common, budget: Budget) -> Iterator[Batch]:
+    """Batches of one frame's bytes: their chunks are copied together while they are still in the processor's cache."""
+    starts = chunk_starts(common.chunks, len(common.labels))
+    total = np.zeros(len(common.chunks) + 1, np.int64)
+    np.cumsum(common.chunks.size, out=total[1:])
+    ends = total[starts]
+    first, n = 0, len(common.labels)
+    while first < n:
+        end = int(np.searchsorted(ends, ends[first] + FRAME_BYTES, side="right")) - 1
+        end = min(max(end, first + 1), n)
+        labels, chunks = take_rows(common.labels, common.chunks, first, end)
+        n_bytes = int(ends[end] - ends[first]) + labels.n_bytes + CHUNK_ROW_BYTES * len(chunks)
+        budget.take("merging series of several blocks", n_bytes)
+        yield Batch(labels, gather(chunks, common.arenas, common.source[starts[first] : starts[end]]), n_bytes)
+        first = end
+
+
+def _advance(held: Sequence[_Held], n: int, budget: Budget) -> None:
+    """The first n rows of every frame have left."""
+    for one in held:
+        frame = one.frame
+        if frame is None or n == len(frame):
             budget.give(one.n_bytes)
             one.frame, one.n_bytes = None, 0
         else:
             one.frame = SeriesFrame(*take_rows(frame.labels, frame.chunks, n, len(frame)))
-    return batch
 
 
 def _same_sets(a: LabelTable, b: LabelTable) -> bool:
