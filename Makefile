@@ -19,6 +19,7 @@ help:  ## this list
 
 setup: $(STAMP)  ## a virtual environment with everything, the web UI built
 	@$(BIN)/python -m athanor.ui.build
+	@$(BIN)/python -m compileall -q src/athanor
 
 $(STAMP): pyproject.toml hatch_build.py
 	@bash scripts/make_venv.sh "$(PYTHON)"

@@ -19,7 +19,7 @@ install_python_venv() {  # Debian splits the venv module off; take it where this
 
 if command -v uv >/dev/null; then
   [[ -x .venv/bin/python ]] || uv venv --quiet --python "$(command -v "$python")" .venv
-  if uv pip install --quiet --python .venv/bin/python -e "$wanted"; then
+  if uv pip install --quiet --compile-bytecode --python .venv/bin/python -e "$wanted"; then
     exit 0
   fi
   echo "uv could not install; trying pip" >&2
