@@ -139,7 +139,7 @@ def _add_average(x, j, a, b, count, switched):
 
 @kernel(void(RF64x2, RU8x2, RI32, RU8, F64x2, F64x2, F64x2, U8x2, U8))
 def add_avg(values, kind, codes, row_class, a, b, count, seen, status):
-    """Sums while no cell of a row would overflow; a group with an overflow (SWITCHED) goes cell by cell from there on."""
+    """Sums while no cell would overflow; a group with an overflow (SWITCHED) goes cell by cell from there on."""
     n = values.shape[1]
     for i in range(values.shape[0]):
         if row_class[i] == EMPTY:

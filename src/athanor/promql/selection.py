@@ -17,6 +17,7 @@ from athanor.model.arrays import B1, F64, I32, I64, U8, U64
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock
 from athanor.promql import aggregate_kernels, blocks, floats
+from athanor.promql import aggregate_quantile_kernels as quantile_kernels
 from athanor.promql import selection_kernels as kernels
 from athanor.promql.errors import QueryError
 from athanor.promql.gostrings import quote
@@ -198,7 +199,7 @@ def _quantile(source: _Input, q: F64, check: Callable[[], None]) -> StepBlock:
     filled, n_nan = np.empty(widest, np.int64), np.empty(widest, np.int64)
     values, kind = np.empty((n_groups, grid.n)), np.empty((n_groups, grid.n), np.uint8)
     for first, n in pieces:
-        kernels.quantiles(
+        quantile_kernels.quantiles(
             source.values, source.kind, rows, source.offsets(sizes), q, first, n, stride, scratch, filled, n_nan,
             values, kind,
         )  # fmt: skip
