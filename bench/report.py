@@ -60,6 +60,10 @@ def page(table: Table, results: Mapping[str, Any]) -> str:
         "- While another thread of the query process serves `/metrics` and parses JSON without a pause: "
         f"{busy:,.0f} ms for the set, without it {calm:,.0f} ms ({(busy / calm - 1) * 100:+.0f} %)."
     )
+    for name, output in results["kernels"].items():
+        is_table = output.startswith("|")
+        lines += ["", f"## `bench/{name}.py`: one core", "", *([] if is_table else ["```"]), output.rstrip()]
+        lines += [] if is_table else ["```"]
     return "\n".join(lines) + "\n"
 
 

@@ -15,6 +15,7 @@ import contextlib
 import json
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ N_BLOCKS = 12
 SKIPPED_S = 3600
 """The range begins an hour after the data: the longest window."""
 QUICK = (0, 1, 3, 9)
+KERNEL_SCRIPTS = ("kernels", "storeapi")
 GZIP_ROW = "rate(c[5m]) with Accept-Encoding: gzip"
 
 
@@ -92,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
     results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
     results["disturbed_ms"], results["undisturbed_ms"] = run_disturbed(blocks, work, queries, options.rounds)
     results["resources"] = more_figures(directory, work)
+    results["kernels"] = {name: kernel_rates(name) for name in KERNEL_SCRIPTS if not options.quick}
     page = report.page(table, results)
     print(page)
     if not (options.only_athanor or options.quick):
@@ -107,6 +110,13 @@ def more_figures(directory: Path, work: Path) -> dict[str, float]:
     found = measure_resources(directory / "hundred", work / "start")
     call = measure_series_call(directory / "wide", work / "wide", 5)
     return found | {f"series_{name}": value for name, value in call.items()}
+
+
+def kernel_rates(name: str) -> str:
+    """What a benchmark of kernels prints."""
+    command = [sys.executable, str(Path(__file__).parent / f"{name}.py")]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return ended.stdout if ended.returncode == 0 else f"ended with {ended.returncode}: {ended.stderr[-500:]}"
 
 
 def generated(directory: Path) -> Path:
