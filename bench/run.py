@@ -85,9 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     results: dict[str, Any] = {"machine": report.machine(), "rounds": options.rounds}
     with contextlib.ExitStack() as stack:
         servers = start_servers(blocks, work, options.only_athanor, stack)
-        athanor = servers[0]
         results["idle_rss_mb"] = {s.name: [rss_mb(p.pid) for p in s.processes] for s in servers}
-        for process in athanor.processes:
+        for process in (p for server in servers for p in server.processes):
             reset_peak(process.pid)
         table = run_rounds(servers, queries, options.rounds)
         results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}

@@ -46,6 +46,10 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
     cache = IndexCache(config.index_cache_bytes, registry)
     headers = HeaderStore(bucket, config.data_dir, metrics, log)
     blocks = Blocks(bucket, discovery, headers, cache, config.sync_concurrency, metrics, log)
+    budget = Budget(config.chunk_pool_bytes)
+    registry.gauge_function(
+        "athanor_memory_held_bytes", "Bytes that running requests have reserved.", lambda: float(budget.held_bytes)
+    )
     gateway = Gateway(
         blocks,
         GatewayOptions(
@@ -56,7 +60,7 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
             max_chunks=config.max_chunks,
             max_bytes=config.max_downloaded_bytes,
         ),
-        Budget(config.chunk_pool_bytes),
+        budget,
         metrics,
     )
     http = HttpServer(
