@@ -48,6 +48,19 @@ def _log2(x):
     return math.log(fraction) * INVERSE_LN2 + float(exponent)
 
 
+@inline
+def _sinh(x):
+    """Beyond 21 half of e**x, which overflows before sinh does: so does Go's."""
+    if abs(x) > 21.0:
+        return math.copysign(math.exp(abs(x)) * 0.5, x)
+    return math.sinh(x)
+
+
+@inline
+def _cosh(x):
+    return math.exp(abs(x)) * 0.5 if abs(x) > 21.0 else math.cosh(x)
+
+
 @kernel(void(i64, RF64, RU8, F64))
 def apply(function, values, kind, out):
     """One function of ELEMENTWISE over all cells. The cheap ones do not look at kind: what is absent stays absent."""
@@ -106,10 +119,10 @@ def apply(function, values, kind, out):
             out[i] = math.atan(values[i]) if kind[i] == 1 else 0.0
     elif function == 17:
         for i in range(n):
-            out[i] = math.sinh(values[i]) if kind[i] == 1 else 0.0
+            out[i] = _sinh(values[i]) if kind[i] == 1 else 0.0
     elif function == 18:
         for i in range(n):
-            out[i] = math.cosh(values[i]) if kind[i] == 1 else 0.0
+            out[i] = _cosh(values[i]) if kind[i] == 1 else 0.0
     elif function == 19:
         for i in range(n):
             out[i] = math.tanh(values[i]) if kind[i] == 1 else 0.0

@@ -28,10 +28,7 @@ def _is_label_name(name: str) -> bool:
 def label_replace(call: FunctionCall) -> StepBlock:
     """Where the whole source value matches, the destination becomes the filled-in template. Equal series stay apart."""
     destination, template, source_name, expression = call.strings
-    try:
-        regex = compile_regex(f"^(?s:{expression})$")
-    except RegexError:
-        raise QueryError(f"invalid regular expression in label_replace(): {expression}") from None
+    regex = _compile(expression)
     if not _is_label_name(destination):
         raise QueryError(f"invalid destination label name in label_replace(): {destination}")
     source = call.vectors[0]
@@ -51,6 +48,18 @@ def label_replace(call: FunctionCall) -> StepBlock:
         results.append(b"".join(parts))
     codes = codes_of_values[column.codes] if len(source.labels) else np.empty(0, np.int32)
     return _with_label(source, destination, codes, results)
+
+
+def _compile(expression: str) -> Any:
+    """Group names are ASCII in Go and anything in RE2."""
+    try:
+        regex = compile_regex(f"^(?s:{expression})$")
+        names = [_text(name) for name in dict(regex.groupindex)]
+    except RegexError:
+        names, regex = [expression], None
+    if regex is None or not all(map(str.isascii, names)):
+        raise QueryError(f"invalid regular expression in label_replace(): {expression}")
+    return regex
 
 
 def label_join(call: FunctionCall) -> StepBlock:
