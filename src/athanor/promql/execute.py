@@ -306,7 +306,7 @@ class Evaluation:
         )
         return select_aggregate(
             node.op, inner, value, node.grouping, node.without, self._notes,
-            node.parameter.start, node.expr.start, node.start, self._settings.is_range,
+            node.parameter.start, node.expr.start, node.start, self._settings.is_range, check=self._context.check,
         )  # fmt: skip
 
     def _reduce(self, node: Aggregation, grid: StepGrid) -> StepBlock:
@@ -318,6 +318,8 @@ class Evaluation:
             for part, held in self._runner.run(self._storage, source, self._budget, self._context):
                 reduction.add(part)
                 self._budget.give(held)
+        if reduction.ignored_histograms:
+            self._notes.info(f"ignored histogram in {node.op} aggregation", node.expr.start)
         return reduction.finish()
 
     def _binary(self, node: Binary, grid: StepGrid) -> StepBlock:
@@ -372,8 +374,7 @@ class Evaluation:
         if inner_grid is None:
             return blocks.empty_block(grid)
         inner = blocks.full_width(self.vector(matrix.expr, inner_grid))
-        workspace = Workspace()
-        return call.evaluate(inner.labels, samples_of(inner, workspace), grid, workspace, self._settings.delayed)
+        return call.evaluate_block(inner, grid, Workspace(), self._settings.delayed)
 
     def _absent_over_time(self, node: Call, grid: StepGrid) -> StepBlock:
         present = Call(_function("present_over_time"), node.args, node.start, node.end)

@@ -63,7 +63,7 @@ class WindowCall:
         values, kind = _cells(len(table), grid.n)
         evaluate_windows(
             self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
-            workspace, evaluation_first_ms=grid.first_ms,
+            workspace, evaluation=(grid.first_ms, grid.step_ms),
         )  # fmt: skip
         if self.name in ("rate", "increase"):
             self._note_gauges(table, kind)
@@ -72,6 +72,13 @@ class WindowCall:
         if delayed:
             return StepBlock(grid, values, kind, table, np.ones(len(table), np.bool_))
         return block(grid, labels.drop(table, NAME_LABELS), values, kind)
+
+    def evaluate_block(self, inside: StepBlock, grid: StepGrid, workspace: Workspace, delayed: bool) -> StepBlock:
+        """Over a subquery: the cells of its inside are the samples, and its marks to drop names stay."""
+        result = self.evaluate(inside.labels, samples_of(inside, workspace), grid, workspace, delayed)
+        if not delayed:
+            return result
+        return replace(result, drop_name=result.drop_name | inside.drop_name)
 
     def _note_gauges(self, table: LabelTable, kind: U8) -> None:
         names = labels.column(table, labels.METRIC_NAME)
@@ -113,8 +120,7 @@ def subquery_rows(inner: RowSource, grid: StepGrid, call: WindowCall, unique: bo
     """A range function over a subquery whose inside is row by row."""
 
     def run(table: LabelTable, samples: Samples, workspace: Workspace) -> StepBlock:
-        inside = inner.run(table, samples, workspace)
-        return call.evaluate(inside.labels, samples_of(inside, workspace), grid, workspace, delayed)
+        return call.evaluate_block(inner.run(table, samples, workspace), grid, workspace, delayed)
 
     return RowSource(inner.selection, grid, run, unique and inner.unique)
 

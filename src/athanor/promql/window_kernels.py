@@ -450,11 +450,12 @@ def _direct_regression(ts, values, lo, hi, reference):
     return slope, sy / count - slope * sx / count
 
 
-@kernel(void(RI64, RF64, RI64, i64, i64, i64, i64, i64, i64, RF64, I64, F64, F64, F64, F64, F64x2, U8x2))
+@kernel(void(RI64, RF64, RI64, i64, i64, i64, i64, i64, i64, i64, RF64, I64, F64, F64, F64, F64, F64x2, U8x2))
 def regressions(
-    ts, values, offsets, first, step, n, range_ms, evaluation_first, is_prediction, seconds, run_start, s_y, s_yc, s_xy, s_xyc, out, kind
-):
-    """deriv (0) and predict_linear (1; seconds: float64[n], how far to look ahead of evaluation_first + j * step).
+    ts, values, offsets, first, step, n, range_ms, evaluation_first, evaluation_step, is_prediction,
+    seconds, run_start, s_y, s_yc, s_xy, s_xyc, out, kind,
+):  # fmt: skip
+    """deriv (0) and predict_linear (1; seconds: float64[n], how far to look ahead of evaluation_first + j * evaluation_step).
 
     Moments slide: x is integer milliseconds from the flip point, so its sums are exact, y is taken from the flip point's
     value, and the sums of y and x*y are compensated. Scratch arrays are as long as the longest series.
@@ -487,7 +488,7 @@ def regressions(
                 b += step
                 continue
             kind[i, j] = 1
-            reference = evaluation_first + j * step if is_prediction == 1 else ts[lo]
+            reference = evaluation_first + j * evaluation_step if is_prediction == 1 else ts[lo]
             # Integer squares must not overflow: twice a range of 10^9 ms (11 days) over a million samples still fits.
             direct = count < DIRECT or range_ms > 1_000_000_000 or count > 1_000_000
             if not direct:

@@ -19,11 +19,11 @@ _Run = Callable[[Samples, "_Window", Sequence[F64], F64, U8, Workspace], None]
 class _Window:
     """Arguments that every kernel takes: first end, step, count, range (ms)."""
 
-    __slots__ = ("evaluation_first_ms", "first_ms", "n", "range_ms", "step_ms")
+    __slots__ = ("evaluation_first_ms", "evaluation_step_ms", "first_ms", "n", "range_ms", "step_ms")
 
-    def __init__(self, first_ms: int, step_ms: int, n: int, range_ms: int, evaluation_first_ms: int) -> None:
+    def __init__(self, first_ms: int, step_ms: int, n: int, range_ms: int, evaluation: tuple[int, int]) -> None:
         self.first_ms, self.step_ms, self.n, self.range_ms = first_ms, step_ms, n, range_ms
-        self.evaluation_first_ms = evaluation_first_ms
+        self.evaluation_first_ms, self.evaluation_step_ms = evaluation
 
     @property
     def range_s(self) -> float:
@@ -79,7 +79,8 @@ def _regressions(is_prediction: int) -> _Run:
         seconds = args[0] if is_prediction else np.zeros(w.n)
         scratch = (workspace.i64("window.resets", n), *(workspace.f64(f"window.{c}", n) for c in "abcd"))
         kernels.regressions(
-            s.ts_ms, s.values, s.offsets, *w.grid, w.evaluation_first_ms, is_prediction, seconds, *scratch, values, kind
+            s.ts_ms, s.values, s.offsets, *w.grid, w.evaluation_first_ms, w.evaluation_step_ms, is_prediction, seconds,
+            *scratch, values, kind,
         )
 
     return run
@@ -152,17 +153,16 @@ def evaluate_windows(
     values: F64,
     kind: U8,
     workspace: Workspace,
-    evaluation_first_ms: int | None = None,
+    evaluation: tuple[int, int] | None = None,
 ) -> None:
     """Fill values, kind ([series, n]) with a range function over windows (end - range_ms, end].
 
     first_ms: end of the first window, offset and @ already applied; args: float64[n] for each scalar argument, in order;
-    evaluation_first_ms: the first step's own time, which predict_linear starts from (default first_ms).
+    evaluation: first and step (ms) of the times that predict_linear starts from (default first_ms, step_ms).
     """
     if samples.kind is not None:
         raise NotAvailableError("native histograms")
-    evaluation = first_ms if evaluation_first_ms is None else evaluation_first_ms
-    window = _Window(first_ms, step_ms, n, range_ms, evaluation)
+    window = _Window(first_ms, step_ms, n, range_ms, evaluation or (first_ms, step_ms))
     WINDOW_FUNCTIONS[name](without_stale(samples, workspace), window, args, values, kind, workspace)
 
 
