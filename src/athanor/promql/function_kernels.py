@@ -197,14 +197,6 @@ def _seconds(value):
 
 
 @inline
-def _days_in_month(year, month):
-    if month == 2:
-        leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
-        return np.int64(29) if leap else np.int64(28)
-    return np.int64(30) if month in (4, 6, 9, 11) else np.int64(31)
-
-
-@inline
 def _date_field(field, seconds):
     """The sums wrap around as Go's do, so times outside of its years give its answers."""
     since_zero = np.uint64(seconds) + np.uint64(UNIX_TO_YEAR_1_S) + np.uint64(YEAR_1_TO_ZERO_S)
@@ -230,15 +222,26 @@ def _date_field(field, seconds):
         return year
     if field == 4:
         return rest + np.int64(1)
-    month = np.int64(1)
-    size = np.int64(31)
-    while rest >= size:
-        rest -= size
-        month += np.int64(1)
-        size = _days_in_month(year, month)
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    february_end = np.int64(60) if leap else np.int64(59)
+    if rest < 31:
+        month = np.int64(1)
+        day = rest + np.int64(1)
+    elif rest < february_end:
+        month = np.int64(2)
+        day = rest - np.int64(30)
+    else:  # from March on five months have 153 days
+        rest -= february_end
+        month = (rest * np.int64(5) + np.int64(2)) // np.int64(153)
+        day = rest - (month * np.int64(153) + np.int64(2)) // np.int64(5) + np.int64(1)
+        month += np.int64(3)
     if field == 3:
-        return rest + np.int64(1)
-    return size if field == 5 else month
+        return day
+    if field == 6:
+        return month
+    if month == 2:
+        return np.int64(29) if leap else np.int64(28)
+    return np.int64(30) if month in (4, 6, 9, 11) else np.int64(31)
 
 
 @kernel(void(i64, RF64, RU8, F64))

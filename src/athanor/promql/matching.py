@@ -1,0 +1,198 @@
+"""Which series of two sides belong together: signatures, pairs of rows, labels of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from athanor.kernel import labels
+from athanor.model.arrays import B1, F64, I64, U8
+from athanor.model.tables import LabelTable, StepBlock
+from athanor.promql import binary_kernels as kernels
+from athanor.promql.ast import Matching
+from athanor.promql.blocks import NAME_LABELS
+from athanor.promql.errors import QueryError
+from athanor.promql.gostrings import quote
+from athanor.promql.printer import label_name
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Both sides and the signature of each row; left, right: int64[rows], codes below n; -1 nowhere.
+
+    projected: the matching labels of each row, those of the left side first.
+    """
+
+    lhs: StepBlock
+    rhs: StepBlock
+    left: I64
+    right: I64
+    n: int
+    projected: LabelTable
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Rows to combine, in order of the left side.
+
+    left, right: rows of the value tables beside them, which hold the rows of the side and behind them the rows of fill
+    values; left_source, right_source: the rows of the sides that labels come from, or -1 - row of the *other* side where
+    this one is filled in; signature: of each pair.
+    """
+
+    left: I64
+    right: I64
+    left_values: F64
+    left_kind: U8
+    right_values: F64
+    right_kind: U8
+    left_source: I64
+    right_source: I64
+    signature: I64
+
+
+def label_text(table: LabelTable, row: int) -> str:
+    """A label set as errors print it."""
+    return "{" + ", ".join(f"{label_name(name)}={quote(value)}" for name, value in table.pairs(row)) + "}"
+
+
+def _project(table: LabelTable, matching: Matching) -> LabelTable:
+    if matching.on:
+        return labels.keep(table, matching.labels)
+    return labels.drop(table, [*matching.labels, labels.METRIC_NAME])
+
+
+def signatures(lhs: StepBlock, rhs: StepBlock, matching: Matching) -> Sides:
+    projected = labels.concat([_project(lhs.labels, matching), _project(rhs.labels, matching)])
+    codes, firsts = labels.unique(projected)
+    split = len(lhs.labels)
+    wide = codes.astype(np.int64)
+    return Sides(lhs, rhs, wide[:split], wide[split:], firsts.size, projected)
+
+
+def _swapped(matching: Matching) -> bool:
+    return matching.card == "one-to-many"
+
+
+def check_one_side(sides: Sides, matching: Matching, steps: B1) -> None:
+    """The "one" side must have one series for a signature at each step; raises with both series' labels."""
+    swapped = _swapped(matching)
+    one, codes = (sides.lhs, sides.left) if swapped else (sides.rhs, sides.right)
+    counts = np.bincount(codes, minlength=sides.n)
+    rows = np.flatnonzero(counts[codes] > 1)
+    if not rows.size:
+        return
+    _, local = np.unique(codes[rows], return_inverse=True)
+    scratch = np.empty(int(local.max()) + 1, np.int64)
+    step, first, second = kernels.first_clash(
+        np.ascontiguousarray(one.kind), rows, np.ascontiguousarray(local, np.int64), np.ascontiguousarray(steps), scratch
+    )
+    if step < 0:
+        return
+    pair = ", ".join(sorted(label_text(one.labels, int(row)) for row in (first, second)))
+    row = int(second) if swapped else len(sides.lhs.labels) + int(second)
+    group = label_text(sides.projected, row)
+    raise QueryError(
+        f"found duplicate series for the match group {group} on the {'left' if swapped else 'right'} hand-side of the "
+        f"operation: [{pair}];many-to-many matching not allowed: matching labels must be unique on one side"
+    )
+
+
+def _all_pairs(sides: Sides) -> tuple[I64, I64]:
+    """Rows of both sides with one signature, by left row and then by right row."""
+    order = np.argsort(sides.right, kind="stable")
+    starts = np.searchsorted(sides.right[order], np.arange(sides.n + 1))
+    counts = (starts[1:] - starts[:-1])[sides.left]
+    left = np.repeat(np.arange(sides.left.size), counts)
+    inside = np.arange(left.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    return left, order[starts[:-1][sides.left[left]] + inside]
+
+
+def pair_up(sides: Sides, matching: Matching) -> Pairs:
+    left, right = _all_pairs(sides)
+    lhs_values, lhs_kind = np.ascontiguousarray(sides.lhs.values), np.ascontiguousarray(sides.lhs.kind)
+    rhs_values, rhs_kind = np.ascontiguousarray(sides.rhs.values), np.ascontiguousarray(sides.rhs.kind)
+    # compat: with group_right the original swaps the sides but not the fill values (promql/engine.go VectorBinop).
+    fill_rhs, fill_lhs = matching.fill_rhs, matching.fill_lhs
+    if _swapped(matching):
+        fill_rhs, fill_lhs = fill_lhs, fill_rhs
+    parts_left, parts_right = [left], [right]
+    sources_left, sources_right = [left], [right]
+    if fill_rhs is not None:
+        # A row of fill values for each left row, present where its signature has nothing on the right.
+        n = len(sides.rhs.labels)
+        kind = _missing(sides.left, sides.right, rhs_kind, sides.n)
+        rhs_values, rhs_kind = _with_fill(rhs_values, rhs_kind, kind, fill_rhs)
+        rows = np.arange(sides.left.size)
+        parts_left.append(rows)
+        parts_right.append(n + rows)
+        sources_left.append(rows)
+        sources_right.append(-1 - rows)
+    if fill_lhs is not None:
+        n = len(sides.lhs.labels)
+        kind = _missing(sides.right, sides.left, np.ascontiguousarray(sides.lhs.kind), sides.n)
+        lhs_values, lhs_kind = _with_fill(lhs_values, lhs_kind, kind, fill_lhs)
+        rows = np.arange(sides.right.size)
+        parts_left.append(n + rows)
+        parts_right.append(rows)
+        sources_left.append(-1 - rows)
+        sources_right.append(rows)
+    left_source, right_source = np.concatenate(sources_left), np.concatenate(sources_right)
+    signature = np.where(
+        left_source >= 0, _at(sides.left, left_source), _at(sides.right, right_source)
+    )
+    # The order of the left side; rows that only the right side has come last.
+    rank = np.where(left_source >= 0, left_source, sides.left.size + right_source)
+    order = np.argsort(rank, kind="stable")
+    pick = [np.ascontiguousarray(np.concatenate(p)[order], np.int64) for p in (parts_left, parts_right)]
+    return Pairs(
+        pick[0], pick[1], lhs_values, lhs_kind, rhs_values, rhs_kind, left_source[order], right_source[order],
+        signature[order],
+    )  # fmt: skip
+
+
+def _at(codes: I64, rows: I64) -> I64:
+    if not codes.size:
+        return np.full(rows.size, -1, np.int64)
+    return codes[np.maximum(rows, 0)]
+
+
+def _missing(codes: I64, other_codes: I64, other_kind: U8, n: int) -> U8:
+    """uint8[rows, steps]: 1 where a row's signature has no cell on the other side."""
+    there = np.zeros((max(1, n), other_kind.shape[1]), np.uint8)
+    kernels.presence(other_kind, other_codes, there)
+    absent: U8 = (there == 0).astype(np.uint8)
+    return absent[codes]
+
+
+def _with_fill(values: F64, kind: U8, fill_kind: U8, fill: float) -> tuple[F64, U8]:
+    return np.concatenate((values, np.full(fill_kind.shape, fill))), np.concatenate((kind, fill_kind))
+
+
+def _source_labels(sides: Sides, pairs: Pairs, of_left: bool) -> LabelTable:
+    """The labels that each pair has on one side; a filled side has the matching labels of the other."""
+    source = pairs.left_source if of_left else pairs.right_source
+    own = sides.lhs.labels if of_left else sides.rhs.labels
+    if (source >= 0).all():
+        return labels.take(own, source)
+    n_left = len(sides.lhs.labels)
+    other_at = len(own) + (n_left if of_left else 0)
+    rows = np.where(source >= 0, source, other_at + (-1 - source))
+    return labels.take(labels.concat([own, sides.projected]), rows)
+
+
+def result_labels(sides: Sides, pairs: Pairs, matching: Matching, drops_name: bool) -> LabelTable:
+    """The label set of each pair's result."""
+    many_is_left = not _swapped(matching)
+    table = _source_labels(sides, pairs, many_is_left)
+    if drops_name:
+        table = labels.drop(table, NAME_LABELS)
+    if matching.card == "one-to-one":
+        table = labels.keep(table, matching.labels) if matching.on else labels.drop(table, matching.labels)
+    if matching.include:
+        one = _source_labels(sides, pairs, not many_is_left)
+        for name in matching.include:
+            column = labels.column(one, name)
+            table = labels.set_column(table, name, column.codes, column.values)
+    return table
