@@ -317,7 +317,7 @@ def test_equal_bounds_are_added_and_absent_buckets_left_out() -> None:
 
 
 def test_bounds_that_are_no_numbers_warn_and_are_ignored() -> None:
-    rows = buckets({"1": [1.0], "x": [9.0], "+Inf": [2.0], "gone": [None]}) + [({"__name__": "h_bucket"}, [1.0])]
+    rows = [*buckets({"1": [1.0], "x": [9.0], "+Inf": [2.0], "gone": [None]}), ({"__name__": "h_bucket"}, [1.0])]
     for delayed, suffix in ((False, ""), (True, ' for metric name "h_bucket"')):
         notes = Notes()
         [(_, [got])] = rows_of(
@@ -340,9 +340,9 @@ def test_counts_that_fall_are_raised_and_noted_with_prometheus_inflated_count() 
         assert got == [2.0] * n
         last = f"1970-01-01T00:{(200 + 60 * (n - 1)) // 60:02d}:{(200 + 60 * (n - 1)) % 60:02d}Z"
         assert notes.texts(query, infos=True) == [
-            "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/"
-            "prometheus/latest/querying/functions/#histogram_quantile), from buckets 2 to 2, with a max diff of 2, over "
-            f"{samples} samples from 1970-01-01T00:03:20Z to {last} (1:25)"
+            "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see "
+            "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets 2 to 2, with a max diff of 2, "
+            f"over {samples} samples from 1970-01-01T00:03:20Z to {last} (1:25)"
         ]
 
 
@@ -362,7 +362,8 @@ def test_tiny_falls_are_repaired_silently() -> None:
 def test_histogram_fraction_of_a_classic_histogram() -> None:
     source = vector(buckets({"1": [1.0], "2": [3.0], "+Inf": [4.0]}))
     for lower, upper, expected in (
-        (0, 1, 0.25), (0, 1.5, 0.5), (1, 2, 0.5), (-INF, INF, 1.0), (2, INF, 0.25), (1, 1, 0.0), (5, 6, 0.0), (-1, 2, 0.75),
+        (0, 1, 0.25), (0, 1.5, 0.5), (1, 2, 0.5), (-INF, INF, 1.0), (2, INF, 0.25), (1, 1, 0.0), (5, 6, 0.0),
+        (-1, 2, 0.75),
     ):  # fmt: skip
         [(_, [got])] = rows_of(call("histogram_fraction", source, (lower, upper), arg_at=(1, 2, 3)))
         assert got == pytest.approx(expected, rel=1e-12), (lower, upper)
