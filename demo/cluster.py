@@ -34,11 +34,20 @@ class Ports:
 class Cluster:
     """Starts in the order of its parts, stops in the reverse order; a context manager.
 
-    prometheus: the program, or None for an installation over history alone. Every process writes its log to ``logs/``.
+    prometheus: the program, or None for an installation over history alone. query_program: what runs as ``query``, for
+    example a Thanos. Every process writes its log to ``logs/``.
     """
 
-    def __init__(self, directory: Path, prometheus: Path | None, *, scrape_interval: str = "5s") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        prometheus: Path | None,
+        *,
+        scrape_interval: str = "5s",
+        query_program: Sequence[str] = ATHANOR,
+    ) -> None:
         self.directory, self.prometheus, self.scrape_interval = directory, prometheus, scrape_interval
+        self.query_program = query_program
         self.bucket = directory / "bucket"
         self.processes: dict[str, Process] = {}
         self.shop = ShopServer() if prometheus else None
@@ -142,7 +151,7 @@ class Cluster:
         return self._run(
             "query",
             [
-                *ATHANOR,
+                *self.query_program,
                 "query",
                 *(f"--endpoint=127.0.0.1:{self.ports[name].grpc}" for name in endpoints),
                 "--query.replica-label=replica",

@@ -1,7 +1,12 @@
-"""One whole installation for the tests of this folder, and answers of its parts as plain values."""
+"""One whole installation for the tests of this folder.
+
+``ATHANOR_INTEROP_QUERY=/path/to/thanos`` puts the query of a real Thanos over Athanor's sidecars and store.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,7 +32,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         pytest.skip(programs.how_to_get("prometheus"))
     subprocess.run([*ATHANOR, "kernels", "warm"], check=True, stdin=subprocess.DEVNULL, capture_output=True)
     directory: Path = tmp_path_factory.mktemp("cluster")
-    with Cluster(directory, program, scrape_interval="1s") as running:
+    query = shlex.split(os.environ.get("ATHANOR_INTEROP_QUERY", "")) or ATHANOR
+    with Cluster(directory, program, scrape_interval="1s", query_program=query) as running:
         end_ms = int(time.time() * 1000) // STEP_MS * STEP_MS
         list(write_history(running.bucket, end_ms, N_DAYS, CLUSTER))
         list(running.start())
