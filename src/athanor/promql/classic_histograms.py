@@ -240,6 +240,9 @@ def _note_repairs(call: FunctionCall, found: ClassicHistograms, all_repairs: lis
         for group in np.flatnonzero(rows).tolist():
             by_name.setdefault(found.names[group], []).append((repairs, group))
     for name, members in by_name.items():
+        if not call.since_3_10:
+            call.notes.info(f"{FORCED}{_for_metric(name)}", at)
+            continue
         repaired = np.zeros(call.grid.n, np.int64)
         for repairs, group in members:
             repaired += repairs.forced[group]

@@ -26,7 +26,8 @@ class FunctionCall:
 
     vectors, scalars (float64[n] each), strings: the evaluated arguments of each type, in argument order; at: byte
     position of the call, arg_at: of every argument of any type; delayed: the metric name is marked instead of removed;
-    label_limit_bytes: how large the label sets of the answer may be; check: raises when the query was cancelled.
+    label_limit_bytes: how large the label sets of the answer may be; check: raises when the query was cancelled;
+    since_3_10: annotate as Prometheus 3.10 and later do, else as the library inside Thanos 0.43 (3.9.1) does.
     """
 
     name: str
@@ -41,6 +42,7 @@ class FunctionCall:
     delayed: bool = False
     label_limit_bytes: int = LABEL_LIMIT_BYTES
     check: Callable[[], None] = _never
+    since_3_10: bool = True
 
 
 Evaluate = Callable[[FunctionCall], StepBlock]

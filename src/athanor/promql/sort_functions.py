@@ -22,7 +22,8 @@ def _ordered_later(call: FunctionCall) -> bool:
     """Over several steps the answer will be in label order whatever happens here."""
     if call.grid.n == 1:
         return False
-    call.notes.warn(INEFFECTIVE, call.at)
+    if call.since_3_10:
+        call.notes.warn(INEFFECTIVE, call.at)
     return True
 
 

@@ -341,9 +341,19 @@ def test_counts_that_fall_are_raised_and_noted_with_prometheus_inflated_count() 
         last = f"1970-01-01T00:{(200 + 60 * (n - 1)) // 60:02d}:{(200 + 60 * (n - 1)) % 60:02d}Z"
         assert notes.texts(query, infos=True) == [
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see "
-            "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), from buckets 2 to 2, with a max diff of 2, "
-            f"over {samples} samples from 1970-01-01T00:03:20Z to {last} (1:25)"
+            "https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile), "
+            f"from buckets 2 to 2, with a max diff of 2, over {samples} samples "
+            f"from 1970-01-01T00:03:20Z to {last} (1:25)"
         ]
+
+
+def test_older_prometheus_says_less() -> None:
+    notes = Notes()
+    source = vector(buckets({"1": [10.0, 10.0], "2": [8.0, 8.0], "+Inf": [20.0, 20.0]}))
+    call("histogram_quantile", source, (0.75,), notes=notes, arg_at=(19, 24), since_3_10=False)
+    call("sort", source, notes=notes, since_3_10=False)
+    [note] = notes
+    assert note.text.endswith("/querying/functions/#histogram_quantile)")
 
 
 def test_the_inflated_count_doubles_at_every_later_step_and_wraps() -> None:
