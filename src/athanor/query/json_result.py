@@ -1,0 +1,218 @@
+"""The ``result`` of an answer as JSON in pieces of about 1 MiB, formatted by several threads, handed out in order."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from decimal import Decimal
+
+import numpy as np
+
+from athanor.model.arrays import I64, U8
+from athanor.model.errors import NotAvailableError
+from athanor.model.tables import LabelTable, Samples, StepBlock
+from athanor.promql.engine import Result
+from athanor.query import json_kernels as kernels
+
+PIECE_BYTES = 1 << 20
+PIECES_AHEAD = 4
+_local = threading.local()
+
+Writer = Callable[[U8], int]
+
+
+class _Piece:
+    """Bytes that are written when somebody asks: bound is the most that they can be."""
+
+    __slots__ = ("_bound", "_write")
+
+    def __init__(self, bound: int, write: Writer) -> None:
+        self._bound, self._write = bound, write
+
+    def __call__(self) -> bytes:
+        out = _buffer(self._bound + kernels.SLACK)
+        return out[: self._write(out)].tobytes()
+
+
+def _buffer(n_bytes: int) -> U8:
+    """This thread's scratch; fresh memory would cost more than the writing of short texts."""
+    held: U8 | None = getattr(_local, "buffer", None)
+    if held is None or held.size < n_bytes:
+        held = np.empty(max(n_bytes, PIECE_BYTES), np.uint8)
+        if n_bytes <= 2 * PIECE_BYTES:
+            _local.buffer = held
+    return held
+
+
+def json_text(value: str) -> str:
+    """A string as Go's encoding/json writes it: HTML's characters escaped, broken UTF-8 replaced."""
+    clean = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = json.dumps(clean, ensure_ascii=False)
+    for found, written in _GO_ESCAPES:
+        if found in text:
+            text = text.replace(found, written)
+    return text
+
+
+_GO_ESCAPES = (
+    ("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029"),
+)  # fmt: skip
+
+
+def json_texts(values: Sequence[str]) -> str:
+    """A list of strings."""
+    return "[" + ",".join(map(json_text, values)) + "]"
+
+
+def plain_number(value: float) -> str:
+    """Shortest digits, never an exponent: how scalars are written."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    text = format(Decimal(repr(value)), "f")
+    return text.removesuffix(".0")
+
+
+def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[bytes]:
+    """The value of ``result``. pool: threads that format ahead of the reader."""
+    if result.type == "string":
+        yield _pair(result.grid.first_ms, json_text(result.string or ""))
+    elif result.type == "scalar":
+        assert result.scalar is not None
+        yield _pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"')
+    elif result.block is not None:
+        yield from _joined(_block_pieces(result.block, single=result.type == "vector"), pool)
+    else:
+        assert result.labels is not None and result.samples is not None
+        yield from _joined(_sample_pieces(result.labels, result.samples), pool)
+
+
+def label_set_pieces(table: LabelTable, pool: Executor | None = None) -> Iterator[bytes]:
+    """A list of label sets, as ``/series`` answers."""
+    yield from _joined(_set_pieces(table), pool)
+
+
+def _pair(at_ms: int, value: str) -> bytes:
+    return f"[{plain_number(at_ms / 1000)},{value}]".encode()
+
+
+def _joined(pieces: Iterator[_Piece], pool: Executor | None) -> Iterator[bytes]:
+    """A list of elements that each begin with a comma."""
+    opening: bytes | None = b"["
+    for piece in _written(pieces, pool):
+        if opening is None:
+            yield piece
+        elif piece:
+            yield opening + piece[1:]
+            opening = None
+    yield b"[]" if opening is not None else b"]"
+
+
+def _written(pieces: Iterator[_Piece], pool: Executor | None) -> Iterator[bytes]:
+    first, second = next(pieces, None), next(pieces, None)
+    if first is None:
+        return
+    if pool is None or second is None:
+        yield first()
+        if second is not None:
+            yield second()
+        for piece in pieces:
+            yield piece()
+        return
+    ahead: deque[Future[bytes]] = deque((pool.submit(first), pool.submit(second)))
+    try:
+        for piece in pieces:
+            ahead.append(pool.submit(piece))
+            if len(ahead) > PIECES_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+def _label_sizes(table: LabelTable) -> I64:
+    sizes = np.empty(len(table), np.int64)
+    kernels.label_set_sizes(table.arena, table.offsets, sizes)
+    return sizes
+
+
+def _cuts(sizes: I64) -> Iterator[tuple[int, int, int]]:
+    """(first, end, their bytes) of runs of rows that make about one piece."""
+    ends = np.cumsum(sizes)
+    first, before = 0, 0
+    while first < sizes.size:
+        end = max(first + 1, int(np.searchsorted(ends, before + PIECE_BYTES, "right")))
+        yield first, end, int(ends[end - 1]) - before
+        first, before = end, int(ends[end - 1])
+
+
+def _block_pieces(block: StepBlock, *, single: bool) -> Iterator[_Piece]:
+    if block.histograms is not None:
+        raise NotAvailableError("native histograms in answers")
+    labels, values, kind = block.labels, np.ascontiguousarray(block.values), np.ascontiguousarray(block.kind)
+    steps_ms = block.grid.steps_ms()
+    times, time_sizes = np.zeros(steps_ms.size * kernels.TIME_BYTES + kernels.SLACK, np.uint8), np.empty_like(steps_ms)
+    longest = kernels.write_times(steps_ms, times, time_sizes)
+    sizes = _label_sizes(labels) + kernels.SERIES_BYTES
+    sizes += np.count_nonzero(kind, axis=1) * (longest + kernels.VALUE_BYTES)
+    for first, end, bound in _cuts(sizes):
+        yield _Piece(
+            bound, _rows_writer(values, kind, labels, times, time_sizes, single, first, end)
+        )
+
+
+def _rows_writer(
+    values: np.ndarray, kind: np.ndarray, labels: LabelTable, times: U8, time_sizes: I64, single: bool, first: int, end: int
+) -> Writer:
+    def write(out: U8) -> int:
+        return int(
+            kernels.write_rows(values, kind, labels.arena, labels.offsets, times, time_sizes, single, first, end, out)
+        )
+
+    return write
+
+
+def _sample_pieces(labels: LabelTable, samples: Samples) -> Iterator[_Piece]:
+    """A series may be larger than a piece, so cuts lie between samples."""
+    if samples.histograms is not None:
+        raise NotAvailableError("native histograms in answers")
+    offsets = samples.offsets
+    rows = np.flatnonzero(np.diff(offsets))
+    if not rows.size:
+        return
+    sizes = np.full(int(offsets[-1] - offsets[0]), kernels.TIME_BYTES + kernels.VALUE_BYTES, np.int64)
+    sizes[offsets[rows] - offsets[0]] += _label_sizes(labels)[rows] + kernels.SERIES_BYTES
+    for first, end, bound in _cuts(sizes):
+        first, end = first + int(offsets[0]), end + int(offsets[0])
+        row = int(np.searchsorted(offsets, first, "right")) - 1
+        yield _Piece(bound, _samples_writer(labels, samples, row, first, end))
+
+
+def _samples_writer(labels: LabelTable, samples: Samples, row: int, first: int, end: int) -> Writer:
+    def write(out: U8) -> int:
+        return int(
+            kernels.write_samples(
+                samples.ts_ms, samples.values, samples.offsets, labels.arena, labels.offsets, row, first, end, out
+            )
+        )
+
+    return write
+
+
+def _set_pieces(table: LabelTable) -> Iterator[_Piece]:
+    for first, end, bound in _cuts(_label_sizes(table) + 1):
+        yield _Piece(bound, _sets_writer(table, first, end))
+
+
+def _sets_writer(table: LabelTable, first: int, end: int) -> Writer:
+    def write(out: U8) -> int:
+        return int(kernels.write_label_sets(table.arena, table.offsets, first, end, out))
+
+    return write
