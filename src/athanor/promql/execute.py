@@ -362,7 +362,7 @@ class Evaluation:
         return FunctionCall(
             name=node.function.name, grid=grid, vectors=vectors, scalars=scalars, strings=strings, notes=self._notes,
             at=node.start, arg_at=tuple(arg.start for arg in node.args), is_range=self._settings.is_range,
-            delayed=self._settings.delayed,
+            delayed=self._settings.delayed, check=self._context.check,
         )  # fmt: skip
 
     def _subquery_window(self, node: Call, grid: StepGrid) -> StepBlock:
