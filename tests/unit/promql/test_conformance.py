@@ -1,0 +1,28 @@
+"""Prometheus' own engine scripts: every evaluation passes, or says what this version does not have; none is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.run import run_file
+from tests.conformance.script import conformance_dir, script_files
+
+LEAST_PASSING = 820  # of the 1,584 evaluations; raise it when more pass
+
+pytestmark = pytest.mark.skipif(
+    not conformance_dir().exists(), reason=f"no scripts at {conformance_dir()}; set ATHANOR_CONFORMANCE to their folder"
+)
+PASSED: dict[str, int] = {}
+
+
+@pytest.mark.parametrize("path", script_files() if conformance_dir().exists() else [], ids=lambda p: p.stem)
+def test_no_evaluation_of_the_script_is_wrong(path: Path) -> None:
+    outcomes = run_file(path)
+    assert [f"{o.line}: {o.wrong}" for o in outcomes if o.wrong] == []
+
+
+def test_at_least_the_promised_number_of_evaluations_pass() -> None:
+    passed = sum(o.passed for path in script_files() for o in run_file(path, tile_size=3))
+    assert passed >= LEAST_PASSING
