@@ -10,16 +10,31 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel import labels
-from athanor.model.arrays import B1, F64, U8
+from athanor.model.arrays import F64, U8
 from athanor.model.errors import NotAvailableError
-from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock
+from athanor.model.tables import HISTOGRAM, StepBlock
 from athanor.promql import binary_kernels as kernels
 from athanor.promql import blocks
 from athanor.promql.ast import SET_OPERATORS, TRIMS, Matching
 from athanor.promql.errors import QueryError
-from athanor.promql.matching import Pairs, Sides, check_one_side, pair_up, result_labels, signatures
+from athanor.promql.matching import (
+    Pairs,
+    clash_of_matches,
+    clash_of_rows,
+    clash_on_one_side,
+    merge_one_side,
+    one_side_error,
+    pair_up,
+    result_labels,
+    signatures,
+)
 from athanor.promql.notes import Notes
 
+_MATCHES = {
+    "one-to-one": "many-to-one matching must be explicit (group_left/group_right)",
+    "many-to-one": "grouping labels must ensure unique matches",
+    "one-to-many": "grouping labels must ensure unique matches",
+}
 _NUMBER = {name: number for number, name in enumerate(kernels.OPERATORS)}
 
 
@@ -28,7 +43,7 @@ def _is_comparison(op: str) -> bool:
 
 
 def _refuse_histograms(op: str, *sides: StepBlock) -> None:
-    if any((side.kind == HISTOGRAM).any() for side in sides):
+    if any(side.kind.size and side.kind.max() >= HISTOGRAM for side in sides):
         raise NotAvailableError(f"native histograms in binary operator {op}")
 
 
@@ -44,7 +59,14 @@ def _new_cells(n_rows: int, n_steps: int) -> tuple[F64, U8]:
 
 
 def vector_scalar(
-    op: str, source: StepBlock, scalar: F64, scalar_on_left: bool, return_bool: bool, notes: Notes, at: int, delayed: bool
+    op: str,
+    source: StepBlock,
+    scalar: F64,
+    scalar_on_left: bool,
+    return_bool: bool,
+    notes: Notes,
+    at: int,
+    delayed: bool,
 ) -> StepBlock:
     """Each series with a scalar at each step; filters keep the series' value."""
     source = blocks.full_width(source)
@@ -63,8 +85,12 @@ def vector_scalar(
 def _trimmed(op: str, source: StepBlock, notes: Notes, at: int) -> StepBlock:
     """Trimming floats is no operation: every point is dropped, with an annotation."""
     if source.kind.any():
-        notes.info(f'incompatible sample types encountered for binary operator "{op}": float {op} float', at)
-    return blocks.with_data(source, source.values, np.zeros_like(source.kind))
+        notes.info(_incompatible(op), at)
+    return blocks.empty_block(source.grid)
+
+
+def _incompatible(op: str) -> str:
+    return f'incompatible sample types encountered for binary operator "{op}": float {op} float'
 
 
 def _without_name(source: StepBlock, delayed: bool) -> StepBlock:
@@ -92,65 +118,61 @@ def vector_vector(
     if (not len(lhs.labels) and not len(rhs.labels)) or (not filled and not (len(lhs.labels) and len(rhs.labels))):
         return blocks.empty_block(lhs.grid)
     sides = signatures(lhs, rhs, matching)
-    steps = _steps_to_check(lhs, rhs, filled)
-    check_one_side(sides, matching, steps)
-    pairs = pair_up(sides, matching)
+
+    def steps() -> U8:
+        return _steps_to_check(lhs, rhs, filled)
+
+    on_one_side = clash_on_one_side(sides, matching, steps)
+    merged = merge_one_side(sides, matching)
+    pairs = pair_up(merged, matching)
     drops = op not in TRIMS and (not _is_comparison(op) or (return_bool and not delayed))
-    table = result_labels(sides, pairs, matching, drops)
-    values, kind = _evaluate(op, sides, pairs, return_bool)
-    _check_matches(sides, pairs, matching, table, steps)
+    table = result_labels(merged, pairs, matching, drops)
+    if op not in TRIMS:
+        limit = on_one_side.step if on_one_side is not None else lhs.grid.n
+        if clash_of_matches(merged, pairs, matching, table, steps, limit) is not None:
+            raise QueryError(f"multiple matches for labels: {_MATCHES[matching.card]}")
+    if on_one_side is not None:
+        raise one_side_error(sides, matching, on_one_side)
+    values, kind = _evaluate(op, pairs, return_bool, lhs.grid.n)
     if op in TRIMS:
         if kind.any():
-            notes.info(f'incompatible sample types encountered for binary operator "{op}": float {op} float', at)
-        kind = np.zeros_like(kind)
+            notes.info(_incompatible(op), at)
+        return blocks.empty_block(lhs.grid)
     marks = np.full(len(table), return_bool and delayed)
-    result = blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks))
-    if not delayed:
-        blocks.check_unique_per_step(result)
-    return result
+    return _merged(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks)))
 
 
-def _steps_to_check(lhs: StepBlock, rhs: StepBlock, filled: bool) -> B1:
-    """Steps at which matching happens at all: both sides have something, or a missing side is filled in."""
+def _merged(source: StepBlock) -> StepBlock:
+    """Rows that became equal are one series; they must not meet at a step."""
+    codes, firsts = labels.unique(source.labels)
+    if firsts.size == len(source.labels):
+        return source
+    rows = codes.astype(np.int64)
+    if clash_of_rows(source.kind, rows, lambda: np.ones(source.grid.n, np.uint8)) is not None:
+        raise QueryError(blocks.SAME_LABELSET)
+    values, kind = np.zeros((firsts.size, source.grid.n)), np.zeros((firsts.size, source.grid.n), np.uint8)
+    kernels.merge_rows(np.ascontiguousarray(source.values), np.ascontiguousarray(source.kind), rows, values, kind)
+    return StepBlock(
+        source.grid, values, kind, labels.take(source.labels, firsts), source.drop_name[firsts], source.histograms
+    )
+
+
+def _steps_to_check(lhs: StepBlock, rhs: StepBlock, filled: bool) -> U8:
+    """1 at steps at which matching happens at all: both sides have something, or a missing side is filled in."""
     left, right = np.zeros(lhs.grid.n, np.bool_), np.zeros(lhs.grid.n, np.bool_)
     kernels.any_row(np.ascontiguousarray(lhs.kind), left)
     kernels.any_row(np.ascontiguousarray(rhs.kind), right)
-    both: B1 = (left | right) if filled else (left & right)
-    return both
+    return ((left | right) if filled else (left & right)).astype(np.uint8)
 
 
-def _evaluate(op: str, sides: Sides, pairs: Pairs, return_bool: bool) -> tuple[F64, U8]:
-    values, kind = _new_cells(pairs.left.size, sides.lhs.grid.n)
+def _evaluate(op: str, pairs: Pairs, return_bool: bool, n_steps: int) -> tuple[F64, U8]:
+    values, kind = _new_cells(pairs.left.size, n_steps)
     number = 0 if op in TRIMS else _NUMBER[op]
     kernels.pair_rows(
         number, int(return_bool), pairs.left_values, pairs.left_kind, pairs.left, pairs.right_values, pairs.right_kind,
         pairs.right, values, kind,
     )  # fmt: skip
     return values, kind
-
-
-def _check_matches(sides: Sides, pairs: Pairs, matching: Matching, table: LabelTable, steps: B1) -> None:
-    """At one step a signature has one match (one-to-one), or its matches have different labels (group_left, _right)."""
-    one_to_one = matching.card == "one-to-one"
-    codes = pairs.signature if one_to_one else labels.unique(table)[0].astype(np.int64) * (sides.n + 1) + pairs.signature
-    _, codes, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    rows = np.flatnonzero(counts[codes] > 1)
-    if not rows.size:
-        return
-    present = np.empty((rows.size, sides.lhs.grid.n), np.uint8)
-    np.bitwise_and(pairs.left_kind[pairs.left[rows]], pairs.right_kind[pairs.right[rows]], out=present)
-    _, local = np.unique(codes[rows], return_inverse=True)
-    scratch = np.empty(int(local.max()) + 1, np.int64)
-    step, _, _ = kernels.first_clash(
-        present, np.arange(rows.size), np.ascontiguousarray(local, np.int64), np.ascontiguousarray(steps), scratch
-    )
-    if step >= 0:
-        what = (
-            "many-to-one matching must be explicit (group_left/group_right)"
-            if one_to_one
-            else "grouping labels must ensure unique matches"
-        )
-        raise QueryError(f"multiple matches for labels: {what}")
 
 
 def _set_operation(op: str, lhs: StepBlock, rhs: StepBlock, matching: Matching) -> StepBlock:
@@ -161,14 +183,18 @@ def _set_operation(op: str, lhs: StepBlock, rhs: StepBlock, matching: Matching) 
         kernels.presence(left_kind, sides.left, there)
         kind = np.empty_like(right_kind)
         kernels.mask_rows(right_kind, sides.right, there, 0, kind)
-        added = blocks.without_empty_rows(blocks.with_data(rhs, rhs.values, kind))
-        if not len(lhs.labels):
-            return added
-        return blocks.concat_blocks(lhs.grid, [lhs, added]) if len(added.labels) else lhs
+        return _joined(lhs, blocks.without_empty_rows(blocks.with_data(rhs, rhs.values, kind)))
     kernels.presence(right_kind, sides.right, there)
     kind = np.empty_like(left_kind)
     kernels.mask_rows(left_kind, sides.left, there, int(op == "and"), kind)
     return blocks.without_empty_rows(blocks.with_data(lhs, lhs.values, kind))
+
+
+def _joined(lhs: StepBlock, added: StepBlock) -> StepBlock:
+    """The left series and what `or` adds to them; a series that both sides have is one, its cells are disjoint."""
+    if not len(added.labels) or not len(lhs.labels):
+        return lhs if len(lhs.labels) else added
+    return _merged(blocks.concat_blocks(lhs.grid, [lhs, added]))
 
 
 __all__ = ["scalar_scalar", "unary_minus", "vector_scalar", "vector_vector"]

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.types import B1, F64, I64, RB1, RF64, RI64, F64x2, RF64x2, RU8x2, U8x2, i64, tup, void
+from athanor.kernel.types import B1, F64, RF64, RI64, RU8, U8, F64x2, RF64x2, RU8x2, U8x2, i64, tup, void
 
 OPERATORS = ("+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<=", "<", ">=", ">")
 FIRST_COMPARISON = 7
@@ -37,30 +37,29 @@ def _remainder(a, b):
 
 
 @inline
-def _arithmetic(op, a, a_step, b, b_step, out):
-    """out[j] = a[j * a_step] op b[j * b_step]; a step of 0 reads a scalar again and again."""
+def _arithmetic(op, a, b, out):
     n = out.size
     if op == 0:
         for j in range(n):
-            out[j] = a[j * a_step] + b[j * b_step]
+            out[j] = a[j] + b[j]
     elif op == 1:
         for j in range(n):
-            out[j] = a[j * a_step] - b[j * b_step]
+            out[j] = a[j] - b[j]
     elif op == 2:
         for j in range(n):
-            out[j] = a[j * a_step] * b[j * b_step]
+            out[j] = a[j] * b[j]
     elif op == 3:
         for j in range(n):
-            out[j] = a[j * a_step] / b[j * b_step]
+            out[j] = a[j] / b[j]
     elif op == 4:
         for j in range(n):
-            out[j] = _remainder(a[j * a_step], b[j * b_step])
+            out[j] = _remainder(a[j], b[j])
     elif op == 5:
         for j in range(n):
-            out[j] = _power(a[j * a_step], b[j * b_step])
+            out[j] = _power(a[j], b[j])
     else:
         for j in range(n):
-            out[j] = math.atan2(a[j * a_step], b[j * b_step])
+            out[j] = math.atan2(a[j], b[j])
 
 
 @inline
@@ -108,7 +107,7 @@ def pair_rows(op, as_bool, left, left_kind, left_rows, right, right_kind, right_
         for j in range(out.shape[1]):
             kind[p, j] = left_kind[i, j] & right_kind[k, j]
         if op < 7:
-            _arithmetic(op, left[i], 1, right[k], 1, out[p])
+            _arithmetic(op, left[i], right[k], out[p])
         else:
             _compare(op, left[i], right[k], left[i], as_bool == 1, out[p], kind[p])
 
@@ -121,9 +120,9 @@ def scalar_rows(op, as_bool, block, block_kind, scalar, scalar_on_left, out, kin
             kind[i, j] = block_kind[i, j]
         if op < 7:
             if scalar_on_left == 1:
-                _arithmetic(op, scalar, 1, block[i], 1, out[i])
+                _arithmetic(op, scalar, block[i], out[i])
             else:
-                _arithmetic(op, block[i], 1, scalar, 1, out[i])
+                _arithmetic(op, block[i], scalar, out[i])
         elif scalar_on_left == 1:
             _compare(op, scalar, block[i], block[i], as_bool == 1, out[i], kind[i])
         else:
@@ -134,7 +133,7 @@ def scalar_rows(op, as_bool, block, block_kind, scalar, scalar_on_left, out, kin
 def scalars(op, a, b, out):
     """Scalar op scalar at each step; comparisons give 1 or 0."""
     if op < 7:
-        _arithmetic(op, a, 1, b, 1, out)
+        _arithmetic(op, a, b, out)
     else:
         for j in range(out.size):
             out[j] = 1.0 if _holds(op, a[j], b[j]) else 0.0
@@ -160,24 +159,67 @@ def mask_rows(kind, codes, there, keep_present, out):
             out[i, j] = kind[i, j] if present == (keep_present == 1) else np.uint8(0)
 
 
-@kernel(tup(i64, i64, i64)(RU8x2, RI64, RI64, RB1, I64))
-def first_clash(kind, rows, codes, steps, last_row):
-    """The first step at which two of these rows of one code have a cell: (step, earlier row, later row), or -1s.
+@inline
+def _first_of(a, a_rows, b, b_rows, members, step, last):
+    """The first member before the last one that has a cell at the step."""
+    for p in members:
+        if p == last:
+            break
+        if a[a_rows[p], step] & b[b_rows[p], step]:
+            return p
+    return np.int64(-1)
 
-    rows: row numbers; codes: their codes; steps: which steps to look at; last_row: scratch, one for each code.
+
+@kernel(tup(i64, i64, i64)(RU8x2, RI64, RU8x2, RI64, RI64, RI64, RU8, i64, U8))
+def first_clash(a, a_rows, b, b_rows, order, starts, steps, limit, seen):
+    """The first step below the limit at which two pairs of one group have cells: (step, first, second pair), or -1s.
+
+    Pair p has a cell where rows a_rows[p] of a and b_rows[p] of b both have one. Pairs of group g, ascending, are
+    order[starts[g]:starts[g+1]]; steps: 1 for those to look at; seen: scratch, one for each step. Of several clashes at
+    the first step it is the one whose second pair comes first.
     """
-    for j in range(kind.shape[1]):
-        if not steps[j]:
+    step = limit
+    first = np.int64(-1)
+    second = np.int64(-1)
+    for g in range(starts.size - 1):
+        members = order[starts[g] : starts[g + 1]]
+        seen[:] = 0
+        for p in members:
+            a_row = a[a_rows[p]]
+            b_row = b[b_rows[p]]
+            n = min(step + 1, seen.size)
+            hit = np.uint8(0)
+            for j in range(n):
+                cell = a_row[j] & b_row[j] & steps[j]
+                hit |= cell & seen[j]
+                seen[j] |= cell
+            if hit == 0:
+                continue
+            # Some earlier member has a cell where this one has: look closer.
+            for j in range(min(step + 1, limit)):
+                if steps[j] and a_row[j] & b_row[j] and (j < step or p < second):
+                    earlier = _first_of(a, a_rows, b, b_rows, members, j, p)
+                    if earlier >= 0:
+                        step = np.int64(j)
+                        first = earlier
+                        second = p
+                        break
+    if second < 0:
+        return np.int64(-1), first, second
+    return step, first, second
+
+
+@kernel(void(RF64x2, RU8x2, RI64, F64x2, U8x2))
+def merge_rows(values, kind, codes, out, out_kind):
+    """Copy the cells that each row has to row codes[i] of the result; -1 is left out."""
+    for i in range(codes.size):
+        code = codes[i]
+        if code < 0:
             continue
-        for c in range(last_row.size):
-            last_row[c] = -1
-        for r in range(rows.size):
-            if kind[rows[r], j] != 0:
-                code = codes[r]
-                if last_row[code] >= 0:
-                    return np.int64(j), last_row[code], rows[r]
-                last_row[code] = rows[r]
-    return np.int64(-1), np.int64(-1), np.int64(-1)
+        for j in range(kind.shape[1]):
+            there = kind[i, j] != 0
+            out[code, j] = values[i, j] if there else out[code, j]
+            out_kind[code, j] = kind[i, j] if there else out_kind[code, j]
 
 
 @kernel(void(RU8x2, B1))

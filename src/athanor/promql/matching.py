@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from athanor.kernel import labels
-from athanor.model.arrays import B1, F64, I64, U8
+from athanor.model.arrays import F64, I64, U8
 from athanor.model.tables import LabelTable, StepBlock
 from athanor.promql import binary_kernels as kernels
 from athanor.promql.ast import Matching
@@ -37,8 +38,8 @@ class Pairs:
     """Rows to combine, in order of the left side.
 
     left, right: rows of the value tables beside them, which hold the rows of the side and behind them the rows of fill
-    values; left_source, right_source: the rows of the sides that labels come from, or -1 - row of the *other* side where
-    this one is filled in; signature: of each pair.
+    values; left_source, right_source: the rows of the sides that labels come from, or -1 - row of the *other* side
+    where this one is filled in; signature: of each pair.
     """
 
     left: I64
@@ -75,28 +76,91 @@ def _swapped(matching: Matching) -> bool:
     return matching.card == "one-to-many"
 
 
-def check_one_side(sides: Sides, matching: Matching, steps: B1) -> None:
-    """The "one" side must have one series for a signature at each step; raises with both series' labels."""
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two rows that must not meet at a step; first comes before second."""
+
+    step: int
+    first: int
+    second: int
+
+
+def _clash(a: U8, a_rows: I64, b: U8, b_rows: I64, codes: I64, steps: Callable[[], U8], limit: int) -> Clash | None:
+    """The first step below limit at which two pairs of rows with one code both have a cell.
+
+    steps: 1 for those that count; asked for only where a code occurs twice, which most queries have not.
+    """
+    counts = np.bincount(codes)
+    shared = np.flatnonzero(counts[codes] > 1)
+    if not shared.size:
+        return None
+    order = shared[np.argsort(codes[shared], kind="stable")]
+    sizes = counts[counts > 1]
+    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
+    found = kernels.first_clash(a, a_rows, b, b_rows, order, starts, steps(), limit, np.empty(a.shape[1], np.uint8))
+    return Clash(*found) if found[0] >= 0 else None
+
+
+def clash_of_rows(kind: U8, codes: I64, steps: Callable[[], U8]) -> Clash | None:
+    """Where two rows with one code both have a cell."""
+    kind, rows = np.ascontiguousarray(kind), np.arange(codes.size)
+    return _clash(kind, rows, kind, rows, codes, steps, kind.shape[1])
+
+
+def clash_on_one_side(sides: Sides, matching: Matching, steps: Callable[[], U8]) -> Clash | None:
+    """Where the "one" side has two series for a signature: rows of that side."""
+    one, codes = (sides.lhs, sides.left) if _swapped(matching) else (sides.rhs, sides.right)
+    return clash_of_rows(one.kind, codes, steps)
+
+
+def one_side_error(sides: Sides, matching: Matching, clash: Clash) -> QueryError:
     swapped = _swapped(matching)
-    one, codes = (sides.lhs, sides.left) if swapped else (sides.rhs, sides.right)
-    counts = np.bincount(codes, minlength=sides.n)
-    rows = np.flatnonzero(counts[codes] > 1)
-    if not rows.size:
-        return
-    _, local = np.unique(codes[rows], return_inverse=True)
-    scratch = np.empty(int(local.max()) + 1, np.int64)
-    step, first, second = kernels.first_clash(
-        np.ascontiguousarray(one.kind), rows, np.ascontiguousarray(local, np.int64), np.ascontiguousarray(steps), scratch
-    )
-    if step < 0:
-        return
-    pair = ", ".join(sorted(label_text(one.labels, int(row)) for row in (first, second)))
-    row = int(second) if swapped else len(sides.lhs.labels) + int(second)
-    group = label_text(sides.projected, row)
-    raise QueryError(
+    one = sides.lhs if swapped else sides.rhs
+    pair = ", ".join(sorted(label_text(one.labels, row) for row in (clash.first, clash.second)))
+    group = label_text(sides.projected, clash.second + (0 if swapped else len(sides.lhs.labels)))
+    return QueryError(
         f"found duplicate series for the match group {group} on the {'left' if swapped else 'right'} hand-side of the "
         f"operation: [{pair}];many-to-many matching not allowed: matching labels must be unique on one side"
     )
+
+
+def clash_of_matches(
+    sides: Sides, pairs: Pairs, matching: Matching, table: LabelTable, steps: Callable[[], U8], limit: int
+) -> Clash | None:
+    """Where a signature has two matches (one-to-one), or two with equal labels (group_left, group_right)."""
+    codes = pairs.signature
+    if matching.card != "one-to-one" and np.bincount(codes, minlength=1).max() > 1:
+        _, codes = np.unique(labels.unique(table)[0].astype(np.int64) * (sides.n + 1) + codes, return_inverse=True)
+    return _clash(pairs.left_kind, pairs.left, pairs.right_kind, pairs.right, codes, steps, limit)
+
+
+def merge_one_side(sides: Sides, matching: Matching) -> Sides:
+    """Make one row of those rows of the "one" side that stand in for each other over time.
+
+    They have one signature and the same labels to include, so that nothing else of them shows in the result.
+    """
+    swapped = _swapped(matching)
+    one, codes = (sides.lhs, sides.left) if swapped else (sides.rhs, sides.right)
+    if codes.size == 0 or np.bincount(codes).max() <= 1:
+        return sides
+    included = labels.unique(labels.keep(one.labels, matching.include))[0].astype(np.int64)
+    _, firsts, groups = np.unique(codes * (included.max() + 1) + included, return_index=True, return_inverse=True)
+    if firsts.size == codes.size:
+        return sides
+    order = np.argsort(firsts)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    rows = firsts[order]
+    shape = (rows.size, one.values.shape[1])
+    values, kind = np.zeros(shape), np.zeros(shape, np.uint8)
+    kernels.merge_rows(np.ascontiguousarray(one.values), np.ascontiguousarray(one.kind), rank[groups], values, kind)
+    merged = StepBlock(one.grid, values, kind, labels.take(one.labels, rows), one.drop_name[rows], one.histograms)
+    split = sides.left.size
+    if swapped:
+        kept = np.concatenate((rows, np.arange(split, len(sides.projected))))
+        return Sides(merged, sides.rhs, codes[rows], sides.right, sides.n, labels.take(sides.projected, kept))
+    kept = np.concatenate((np.arange(split), split + rows))
+    return Sides(sides.lhs, merged, sides.left, codes[rows], sides.n, labels.take(sides.projected, kept))
 
 
 def _all_pairs(sides: Sides) -> tuple[I64, I64]:
@@ -139,11 +203,10 @@ def pair_up(sides: Sides, matching: Matching) -> Pairs:
         sources_left.append(-1 - rows)
         sources_right.append(rows)
     left_source, right_source = np.concatenate(sources_left), np.concatenate(sources_right)
-    signature = np.where(
-        left_source >= 0, _at(sides.left, left_source), _at(sides.right, right_source)
-    )
-    # The order of the left side; rows that only the right side has come last.
-    rank = np.where(left_source >= 0, left_source, sides.left.size + right_source)
+    signature = np.where(left_source >= 0, _at(sides.left, left_source), _at(sides.right, right_source))
+    # The order of the "many" side, the left one of one-to-one; rows that only the other side has come last.
+    many, one = (right_source, left_source) if _swapped(matching) else (left_source, right_source)
+    rank = np.where(many >= 0, many, many.size + one)
     order = np.argsort(rank, kind="stable")
     pick = [np.ascontiguousarray(np.concatenate(p)[order], np.int64) for p in (parts_left, parts_right)]
     return Pairs(
