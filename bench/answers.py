@@ -38,6 +38,23 @@ def read_matrix(body: bytes, without: frozenset[str] = frozenset()) -> Matrix:
     return Matrix(series)
 
 
+def without_edges(matrix: Matrix, edge_s: int) -> Matrix:
+    """Without the points whose time is a multiple of ``edge_s``."""
+    kept = {}
+    for key, (times, values) in matrix.series.items():
+        inside = times % edge_s != 0
+        kept[key] = (times[inside], values[inside])
+    return Matrix(kept)
+
+
+def ranked(matrix: Matrix) -> Matrix:
+    """All points as one series, by time and then value: who they belong to is left out."""
+    times = np.concatenate([times for times, _ in matrix.series.values()] or [np.empty(0)])
+    values = np.concatenate([values for _, values in matrix.series.values()] or [np.empty(0)])
+    order = np.lexsort((values, times))
+    return Matrix({frozenset(): (times[order], values[order])})
+
+
 def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE) -> str | None:
     """None where both say the same within a relative tolerance, else the first difference in words."""
     if left.series.keys() != right.series.keys():

@@ -9,11 +9,19 @@ STEP_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """own_semantics: VictoriaMetrics means something else by it (its windows begin before their first sample, its
-    functions extrapolate differently, it breaks ties otherwise), so its answer is timed and not compared."""
+    """A query and how its answers can be compared.
+
+    own_semantics: VictoriaMetrics means something else by it (its windows begin before their first sample, its
+    functions extrapolate differently), so its answer is timed and not compared. edge_s: at multiples of it a sample
+    stands exactly on the left edge of a window, which Prometheus before 3.0 includes; those points are not compared.
+    has_ties: equal values compete for a place, and servers choose among them differently; values are compared, labels
+    are not.
+    """
 
     text: str
     own_semantics: bool = False
+    edge_s: int = 0
+    has_ties: bool = False
 
 
 QUERIES = (
@@ -22,12 +30,12 @@ QUERIES = (
     Query("max_over_time(g[1h])"),
     Query("sum(g)"),
     Query("quantile by (cpu) (0.9, g)"),
-    Query("topk(5, g)", own_semantics=True),
+    Query("topk(5, g)", has_ties=True),
     Query("avg by (cpu) (avg_over_time(g[10m]))"),
     Query("c / on(instance, job, code, cpu) c"),
     Query('sum by (job) (rate(c{code="500"}[5m])) / sum by (job) (rate(c[5m]))', own_semantics=True),
     Query("stddev by (job) (deriv(g[30m]))", own_semantics=True),
-    Query("max_over_time(sum(rate(c[5m]))[1h:1m])", own_semantics=True),
+    Query("max_over_time(sum(rate(c[5m]))[1h:1m])", own_semantics=True, edge_s=60),
     Query("g > 50"),
 )
 GZIP_QUERY = Query("rate(c[5m])", own_semantics=True)

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import report
-from bench.answers import difference, read_matrix
+from bench.answers import Matrix, difference, ranked, read_matrix, without_edges
 from bench.generate import BLOCK_MS, FIRST_MS, query_series, write_blocks
 from bench.measure import Answer, AnswerError, cpu_s, get, reset_peak, rss_mb
 from bench.queries import GZIP_QUERY, QUERIES, STEP_S, Query
 from bench.resources import measure_resources
 from bench.series_call import measure_series_call
-from bench.servers import Server, start_athanor, start_prometheus, start_victoria
+from bench.servers import Server, start_athanor, start_prometheus, start_thanos, start_victoria
 from demo import programs
 
 EXTERNAL = {"cluster": "bench"}
@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="four queries, no file written")
     parser.add_argument("--resources", action="store_true", help="memory and time of start alone")
+    parser.add_argument("--thanos", type=Path, help="a Thanos binary to measure beside: its store and query")
     parser.add_argument("--data-dir", type=Path, default=programs.ROOT / "bench-data")
     options = parser.parse_args(arguments)
     directory = options.data_dir.resolve()
@@ -84,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     queries = [q for i, q in enumerate(QUERIES) if not options.quick or i in QUICK]
     results: dict[str, Any] = {"machine": report.machine(), "rounds": options.rounds}
     with contextlib.ExitStack() as stack:
-        servers = start_servers(blocks, work, options.only_athanor, stack)
+        servers = start_servers(blocks, work, options.only_athanor, options.thanos, stack)
         results["idle_rss_mb"] = {s.name: [rss_mb(p.pid) for p in s.processes] for s in servers}
         for process in (p for server in servers for p in server.processes):
             reset_peak(process.pid)
@@ -128,7 +129,9 @@ def generated(directory: Path) -> Path:
     return directory
 
 
-def start_servers(blocks: Path, work: Path, only_athanor: bool, stack: contextlib.ExitStack) -> list[Server]:
+def start_servers(
+    blocks: Path, work: Path, only_athanor: bool, thanos: Path | None, stack: contextlib.ExitStack
+) -> list[Server]:
     servers = [start_athanor(blocks, work / "athanor")]
     stack.callback(servers[0].stop)
     if only_athanor:
@@ -144,6 +147,9 @@ def start_servers(blocks: Path, work: Path, only_athanor: bool, stack: contextli
         print(f"{programs.how_to_get('victoria-metrics')} (and script); its column is left out", file=sys.stderr)
     else:
         servers.append(start_victoria(victoria, vmctl, blocks, work / "victoria-metrics"))
+        stack.callback(servers[-1].stop)
+    if thanos is not None:
+        servers.append(start_thanos(thanos, blocks, work / "thanos"))
         stack.callback(servers[-1].stop)
     return servers
 
@@ -200,11 +206,18 @@ def compare(rows: dict[str, Row], answers: dict[str, Answer], query: Query) -> N
     for name, answer in answers.items():
         if name == "Prometheus" or (name == "VictoriaMetrics" and query.own_semantics):
             continue
-        # Athanor adds the external labels of its blocks; VictoriaMetrics keeps the name where Prometheus drops it.
-        without = frozenset(EXTERNAL) if name == "Athanor" else frozenset({"__name__"})
-        found = difference(read_matrix(reference.body, without), read_matrix(answer.body, without))
+        # Athanor and Thanos add external labels; VictoriaMetrics keeps the name where Prometheus drops it.
+        without = frozenset({"__name__"}) if name == "VictoriaMetrics" else frozenset(EXTERNAL)
+        found = difference(comparable(reference, query, without), comparable(answer, query, without))
         if found is not None:
             rows[name].wrong = rows[name].wrong or f"Prometheus and {name}: {found}"
+
+
+def comparable(answer: Answer, query: Query, without: frozenset[str]) -> Matrix:
+    matrix = read_matrix(answer.body, without)
+    if query.edge_s:
+        matrix = without_edges(matrix, query.edge_s)
+    return ranked(matrix) if query.has_ties else matrix
 
 
 def run_disturbed(blocks: Path, work: Path, queries: Sequence[Query], n_rounds: int) -> tuple[float, float]:

@@ -12,12 +12,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 from urllib.request import urlopen
 
 from demo.processes import Process, free_ports
 
 ATHANOR = (sys.executable, "-m", "athanor.serve.main")
 DISTURBED = (sys.executable, "-m", "bench.disturbed")
+IMPORT_ATTEMPTS = 6
+MERGE_S = 3.0  # the merge after an import runs in the background
 PROMETHEUS_PATH, VICTORIA_PATH = "/api/v1/query_range", "/prometheus/api/v1/query_range"
 
 
@@ -66,7 +69,23 @@ def start_prometheus(program: Path, blocks: Path, directory: Path) -> Server:
 
 
 def start_victoria(program: Path, vmctl: Path, blocks: Path, directory: Path) -> Server:
-    """VictoriaMetrics, filled by vmctl; it wants a terminal, which ``script`` gives it."""
+    """VictoriaMetrics, filled by vmctl. Now and then vmctl loses a series or two, so what came is counted."""
+    n_wanted, n_found = n_samples(blocks), 0
+    for attempt in range(IMPORT_ATTEMPTS):
+        server = _import_victoria(program, vmctl, blocks, directory / str(attempt))
+        n_found = _count_samples(server.port, blocks)
+        if n_found == n_wanted:
+            return server
+        server.stop()
+    raise RuntimeError(f"VictoriaMetrics got {n_found} of {n_wanted} samples, after {IMPORT_ATTEMPTS} imports")
+
+
+def n_samples(blocks: Path) -> int:
+    """All samples of some blocks, as their meta.json counts them."""
+    return sum(json.loads(path.read_bytes())["stats"]["numSamples"] for path in blocks.glob("*/meta.json"))
+
+
+def _import_victoria(program: Path, vmctl: Path, blocks: Path, directory: Path) -> Server:
     directory.mkdir(parents=True)
     (port,) = free_ports(1)
     command: list[str | Path] = [
@@ -75,31 +94,43 @@ def start_victoria(program: Path, vmctl: Path, blocks: Path, directory: Path) ->
         f"-httpListenAddr=127.0.0.1:{port}",
         "-retentionPeriod=100y",
         "-search.disableCache",
-        "-search.maxPointsPerTimeseries=100000",
     ]
     process = Process("victoria-metrics", command, directory / "log")
     process.wait_until_ready(f"http://127.0.0.1:{port}/health")
     load = [vmctl, "prometheus", "-s", f"--prom-snapshot={blocks}", f"--vm-addr=http://127.0.0.1:{port}"]
-    line = shlex.join(map(str, load))
+    # vmctl wants a terminal; script gives it one.
     ended = subprocess.run(
-        ["script", "-qec", line, "/dev/null"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        ["script", "-qec", shlex.join(map(str, load)), "/dev/null"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if ended.returncode != 0:
         raise RuntimeError(f"vmctl ended with {ended.returncode}: {ended.stdout[-1000:]}")
     for step in ("force_flush", "force_merge"):
         urlopen(f"http://127.0.0.1:{port}/internal/{step}", timeout=60).close()
-    time.sleep(3)  # the merge runs in the background
+    time.sleep(MERGE_S)
     return Server("VictoriaMetrics", port, VICTORIA_PATH, (process,))
 
 
-def start_store(bucket: Path, directory: Path) -> tuple[Process, int, int, float]:
+def _count_samples(port: int, blocks: Path) -> int:
+    metas = [json.loads(path.read_bytes()) for path in blocks.glob("*/meta.json")]
+    first_s, end_s = min(m["minTime"] for m in metas) // 1000, max(m["maxTime"] for m in metas) // 1000
+    parameters = {"query": f'sum(count_over_time({{__name__!=""}}[{end_s - first_s + 60}s]))', "time": str(end_s)}
+    with urlopen(f"http://127.0.0.1:{port}/prometheus/api/v1/query?{urlencode(parameters)}", timeout=60) as answer:
+        result = json.load(answer)["data"]["result"]
+    return int(result[0]["value"][1]) if result else 0
+
+
+def start_store(bucket: Path, directory: Path, program: Sequence[str] = ATHANOR) -> tuple[Process, int, int, float]:
     """A store over a bucket. Returns it, its HTTP and gRPC port and the seconds from exec to ready."""
     http, grpc = free_ports(2)
     config = f"{{type: FILESYSTEM, config: {{directory: {json.dumps(str(bucket))}}}}}"
     start = time.monotonic()
     process = Process(
         "store",
-        [*ATHANOR, "store", f"--data-dir={directory}/store", f"--objstore.config={config}", *listen(http, grpc)],
+        [*program, "store", f"--data-dir={directory}/store", f"--objstore.config={config}", *listen(http, grpc)],
         directory / "store.log",
     )
     process.wait_until_ready(f"http://127.0.0.1:{http}/-/ready")
@@ -123,6 +154,13 @@ def start_athanor(bucket: Path, directory: Path, *, disturbed: bool = False) -> 
     store, _, grpc, _ = start_store(bucket, directory)
     query, http, _ = start_query([grpc], directory, DISTURBED if disturbed else ATHANOR)
     return Server("Athanor", http, PROMETHEUS_PATH, (store, query))
+
+
+def start_thanos(program: Path, bucket: Path, directory: Path) -> Server:
+    """The original's store and query over the same bucket."""
+    store, _, grpc, _ = start_store(bucket, directory, [str(program)])
+    query, http, _ = start_query([grpc], directory, [str(program)])
+    return Server("Thanos", http, PROMETHEUS_PATH, (store, query))
 
 
 def listen(http: int, grpc: int) -> list[str]:

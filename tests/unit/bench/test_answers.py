@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench.answers import difference, read_matrix
+from bench.answers import difference, ranked, read_matrix, without_edges
 
 
 def body(*series: tuple[dict[str, str], list[tuple[int, str]]]) -> bytes:
@@ -50,3 +50,18 @@ def test_infinities_and_nan_equal_themselves():
 def test_external_labels_can_be_left_out():
     with_cluster = body(({"job": "a", "cluster": "x"}, [(0, "1"), (30, "2.5")]))
     assert difference(read_matrix(ONE), read_matrix(with_cluster, frozenset({"cluster"}))) is None
+
+
+def test_points_on_the_edge_of_a_window_can_be_left_out():
+    left = read_matrix(body(({}, [(30, "1"), (60, "5"), (90, "2")])))
+    right = read_matrix(body(({}, [(30, "1"), (60, "7"), (90, "2")])))
+    assert difference(left, right) is not None
+    assert difference(without_edges(left, 60), without_edges(right, 60)) is None
+
+
+def test_ties_may_go_to_anybody_but_values_may_not_differ():
+    left = read_matrix(body(({"i": "1"}, [(0, "3"), (30, "4")]), ({"i": "2"}, [(0, "9")])))
+    right = read_matrix(body(({"i": "1"}, [(0, "9"), (30, "4")]), ({"i": "3"}, [(0, "3")])))
+    other = read_matrix(body(({"i": "1"}, [(0, "9"), (30, "4")]), ({"i": "3"}, [(0, "2")])))
+    assert difference(ranked(left), ranked(right)) is None
+    assert difference(ranked(left), ranked(other)) is not None
