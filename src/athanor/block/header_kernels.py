@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """The sections of an index header: symbol table and postings offset table, to spans.
 
 Symbol table content: be32 n, n times ``uvarint length, bytes``, ascending. Postings offset table content: be32 n, n

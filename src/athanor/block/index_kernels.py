@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Decoding of series entries, many in one call: label pairs as symbol ordinals, chunks, label sets.
 
 ``count_series`` checks every bound and answers with a status and a position; the others trust what it has accepted.

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Writing of index sections: symbols, series entries, postings lists, postings offsets. Layout: ``index_format``."""
 
 from __future__ import annotations

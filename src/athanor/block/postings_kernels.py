@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Set algebra on postings: ascending uint32 series references, many lists in one arena.
 
 List i is ``arena[offsets[i]:offsets[i+1]]``. On disk a list is ``be32 n`` and n times ``be32 reference`` (Prometheus

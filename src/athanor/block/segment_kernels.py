@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Chunk records of segment files: found, written, laid out over segments, many in one call. Layout: ``segments``."""
 
 from __future__ import annotations

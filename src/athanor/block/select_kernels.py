@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Decisions about many label values in one call. Values are spans of one arena, sorted bytewise and distinct."""
 
 from __future__ import annotations

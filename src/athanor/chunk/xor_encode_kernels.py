@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Encoding of XOR chunks, byte-identical to Prometheus; cutting of a series into chunks by the rules of its head.
 
 Format: ``xor_kernels``. Bits collect in a 64-bit word that is written when full.

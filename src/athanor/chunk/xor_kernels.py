@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Decoding of XOR chunks (TSDB encoding 1), many in one call.
 
 A chunk: be16 sample count; varint t0, 64 bits v0; uvarint t1 - t0, value code; then for each sample a delta-of-delta

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Whole words out of byte arrays: big endian for TSDB files, little endian for hashes.
 
 The caller has checked that the bytes are there. Positions are unsigned, so that no negative index has to be excluded

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """CRC-32C (Castagnoli) and xxHash64, of one span and of many spans of an arena in one call.
 
 CRC-32C: reflected polynomial 0x82F63B78, all ones before and after; sixteen bytes a step with sixteen tables.

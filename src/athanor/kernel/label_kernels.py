@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Loops over canonical label sets: compare, hash, project, look a column up, set a column.
 
 A set is ``(0x0A len (0x0A len name) (0x12 len value))*`` as `model.tables.LabelTable` describes. These kernels trust

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Unsigned and zigzag variable-length integers (LEB128), as TSDB files and protobuf write them.
 
 Seven bits a byte, low group first, the high bit says that more follow; at most ten bytes. ``varint`` is zigzag

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Functions of a moving window over float samples: every step of every series in one call.
 
 Series i owns ``ts[offsets[i]:offsets[i+1]]`` (ascending, ms, no stale markers). Step j ends at ``first + j * step`` and its

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Chunks of one label set become one series: overlap split, counter resets, penalty deduplication.
 
 The rules are Thanos' (pkg/query/iter.go, pkg/dedup/iter.go): a series' chunks, in order of (first, last) time, are dealt

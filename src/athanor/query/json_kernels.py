@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """JSON of query results: label sets, series with their points, samples; written into a buffer that the caller sized.
 
 Every element begins with a comma; whoever joins the pieces leaves the first one out. Label sets are written as Prometheus'

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Loops over the frames of a remote-read stream: checked, and rewritten as messages of the StoreAPI.
 
 Frame: uvarint N, CRC-32C of the payload (big-endian), N bytes of ChunkedReadResponse {1 ChunkedSeries, 2 query_index}.

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Chunks of a segment file, many in one call, from ranges that may end too early; sub-chunks of aggregate chunks.
 
 Chunk record: ``uvarint length``, encoding byte, ``length`` bytes, be32 CRC-32C of encoding and data (Prometheus

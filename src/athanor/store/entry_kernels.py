@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Whether the bytes read of series entries hold them whole: the size of an entry is known only once it is read.
 
 An entry is ``uvarint length``, ``length`` bytes, be32 checksum; its inside is decoded by ``athanor.block.series``.

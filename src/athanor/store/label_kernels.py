@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Series of one block as canonical label sets: symbols resolved, external labels overlaid, replica labels left out.
 
 Symbols are sorted, so their numbers compare as their texts do. An external label k comes with ``ext_rank[k]``, the

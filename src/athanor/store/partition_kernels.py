@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Which byte ranges share a request: the gap rule of Thanos pkg/store/bucket.go (gapBasedPartitioner)."""
 
 from __future__ import annotations
