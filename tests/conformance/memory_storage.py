@@ -13,7 +13,6 @@ from athanor.model.matchers import Matcher
 from athanor.model.select import QueryContext, Selection
 from athanor.model.tables import LabelTable, Samples, label_table
 from athanor.model.workspace import Workspace
-
 from tests.conformance.script import Load
 from tests.conformance.values import STALE, Histogram
 
@@ -94,9 +93,7 @@ class MemoryStorage:
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[MemoryTile]:
         chosen = [s for key, s in sorted(self._series.items()) if _matches(selection.matchers, s.labels)]
         chosen = [
-            s
-            for s in chosen
-            if any(selection.first_ms <= t <= selection.last_ms for t in (*s.samples, *s.histograms))
+            s for s in chosen if any(selection.first_ms <= t <= selection.last_ms for t in (*s.samples, *s.histograms))
         ]
         for at in range(0, len(chosen), self.tile_size):
             part = tuple(chosen[at : at + self.tile_size])

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from tests.conformance.values import Value, expand_starts, expand_values
-
 from athanor.promql.durations import duration_ns, ms_of_ns
 from athanor.promql.features import Features
 from athanor.promql.gostrings import unquote
 from athanor.promql.parser import parse, parse_metric
 from athanor.promql.tokens import number_value
+from tests.conformance.values import Value, expand_starts, expand_values
 
 
 class ScriptError(Exception):

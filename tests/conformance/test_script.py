@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from tests.conformance.script import (
     Clear,
     Eval,

@@ -24,7 +24,7 @@ QUERIES = [
     "max_over_time(sum by (job) (rate(c_total[3m]))[10m:1m])",
     "c_total > 5",
     "sum(c_total @ end())",
-    "count_values by (job) (\"v\", round(c_total))",
+    'count_values by (job) ("v", round(c_total))',
     "-c_total + 1",
 ]
 ENGINES = {n: Engine(EngineOptions(features=Features.all()), n_threads=n) for n in (1, 3)}
@@ -37,9 +37,7 @@ values = st.lists(
 
 
 def load(many: list[list[float | None]]) -> tuple[Series, ...]:
-    return tuple(
-        Series({"__name__": "c_total", "job": "ab"[i % 2], "i": str(i)}, list(v)) for i, v in enumerate(many)
-    )
+    return tuple(Series({"__name__": "c_total", "job": "ab"[i % 2], "i": str(i)}, list(v)) for i, v in enumerate(many))
 
 
 def answer(engine: Engine, storage: MemoryStorage, query: str) -> tuple[bytes, bytes, bytes]:

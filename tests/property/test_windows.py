@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -30,7 +31,7 @@ def ref_extrapolated(ts, vs, a, b, range_s, mode):
         return None
     r = vs[-1] - vs[0]
     if mode:
-        for before, after in zip(vs, vs[1:], strict=False):
+        for before, after in itertools.pairwise(vs):
             if after < before:
                 r += before
     start, end, sampled = (ts[0] - a) / 1000, (b - ts[-1]) / 1000, (ts[-1] - ts[0]) / 1000
@@ -120,9 +121,9 @@ def reference(name, ts, vs, a, b, arg, range_s):
         "ts_of_first_over_time": lambda: ts[0] / 1000,
         "ts_of_last_over_time": lambda: ts[-1] / 1000,
         "changes": lambda: float(
-            sum(x != y and not (math.isnan(x) and math.isnan(y)) for x, y in zip(vs, vs[1:], strict=False))
+            sum(x != y and not (math.isnan(x) and math.isnan(y)) for x, y in itertools.pairwise(vs))
         ),
-        "resets": lambda: float(sum(y < x for x, y in zip(vs, vs[1:], strict=False))),
+        "resets": lambda: float(sum(y < x for x, y in itertools.pairwise(vs))),
         "sum_over_time": lambda: ref_sum(vs),
         "avg_over_time": lambda: ref_avg(vs),
         "max_over_time": lambda: ref_extreme(vs, max),
@@ -231,7 +232,9 @@ def test_moments_agree_with_exact_arithmetic(data):
             span_s = (wts[-1] - wts[0]) / 1000
             assert abs(slope[0, j] - float(want)) <= 1e-12 * abs(want) + 1e-13 * size / span_s
             there = float(level + want * (Fraction(b) / 1000 + 60))
-            assert abs(ahead[0, j] - there) <= 1e-12 * abs(there) + 1e-12 * size * (1 + (b - wts[0] + 60_000) / 1000 / span_s)
+            assert abs(ahead[0, j] - there) <= 1e-12 * abs(there) + 1e-12 * size * (
+                1 + (b - wts[0] + 60_000) / 1000 / span_s
+            )
 
 
 def test_equal_values_have_slope_zero_exactly():
@@ -247,7 +250,8 @@ def test_rate_extrapolates_as_the_documented_example():
 
 
 def test_smoothing_follows_level_and_trend():
-    # sf = tf = 0.5 over 1, 2, 4: s1 = 1, b = 1 -> 0.5*2 + 0.5*(1+1) = 2; b = 0.5*(2-1) + 0.5*1 = 1; 0.5*4 + 0.5*(2+1) = 3.5
+    # sf = tf = 0.5 over 1, 2, 4: s1 = 1, b = 1 -> 0.5*2 + 0.5*(1+1) = 2; b = 0.5*(2-1) + 0.5*1 = 1; 0.5*4 +
+    # 0.5*(2+1) = 3.5
     out, _ = run("double_exponential_smoothing", [[(1, 1.0), (2, 2.0), (3, 4.0)]], 3, 1, 1, 10, [0.5, 0.5])
     assert out[0, 0] == 3.5
 

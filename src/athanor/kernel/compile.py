@@ -13,9 +13,9 @@ Importing the module compiles each kernel once, or loads it from the cache; a ke
 call each other freely, across modules too. Nothing is compiled for other types afterwards: a wrong type is an error.
 Small helpers that have no life of their own are plain ``@inline`` functions, compiled into their callers.
 
-The cache is one directory for each kernel module below ``cache_root()``, named by ``module_key``: a hash of the module's
-source, of the kernel modules that it imports (transitively), of the versions of Python, Numba, llvmlite and NumPy, of
-the CPU target and of bounds checking. Numba's own key misses the callees and the bounds-check switch.
+The cache is one directory for each kernel module below ``cache_root()``, named by ``module_key``: a hash of the
+module's source, of the kernel modules that it imports (transitively), of the versions of Python, Numba, llvmlite
+and NumPy, of the CPU target and of bounds checking. Numba's own key misses the callees and the bounds-check switch.
 
 Environment: ATHANOR_KERNEL_CACHE (directory; default ``$XDG_CACHE_HOME/athanor/kernels``), ATHANOR_BOUNDSCHECK=1
 (kernels check every index; a cache of their own), NUMBA_CPU_NAME (for example ``x86-64-v3`` when an image is built).
@@ -162,11 +162,11 @@ class _ModuleLocator(_CacheLocator):  # type: ignore[misc]
         return cls(py_func.__module__)
 
 
-class _KernelCacheImpl(FunctionCache._impl_class):  # type: ignore[misc]
+class _KernelCacheImpl(FunctionCache._impl_class):  # type: ignore[misc,valid-type]
     _locator_classes = [_ModuleLocator]
 
 
-class _KernelCache(FunctionCache):  # type: ignore[misc]
+class _KernelCache(FunctionCache):
     _impl_class = _KernelCacheImpl
 
 
@@ -196,7 +196,7 @@ def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
             _require_warm(module)
         dispatcher = numba.njit(**_OPTIONS)(function)
         if is_kernel_module(module):
-            dispatcher._cache = _KernelCache(function)
+            dispatcher._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
         function.__globals__[function.__name__] = dispatcher  # so that a kernel can call itself
         for signature in signatures:
             dispatcher.compile(signature)

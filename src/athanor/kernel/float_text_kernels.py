@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.types import I64, RF64, U8, f64, i64
+from athanor.kernel.types import I64, RF64, U8, i64
 
 MAX_BYTES = 25  # -0.0000012345678901234567
 SLACK = 32  # writers may touch this many bytes behind what they say they wrote
@@ -292,7 +292,8 @@ def write_seconds(out, at, ts_ms):
 
 @kernel(i64(RF64, I64, U8))
 def float_texts(values, offsets, out):
-    """The texts of values one after the other; offsets[i] is where text i ends. out: MAX_BYTES each. Returns the size."""
+    """The texts of values one after the other; offsets[i] is where text i ends. out: MAX_BYTES each. Returns the
+    size."""
     at = np.int64(0)
     for i in range(values.size):
         at = write_float(out, at, values[i])

@@ -74,10 +74,7 @@ def _parse(arena, at):
 
 @inline
 def _equal_bytes(a, a_at, b, b_at, size):
-    for i in range(size):
-        if a[a_at + i] != b[b_at + i]:
-            return False
-    return True
+    return all(a[a_at + i] == b[b_at + i] for i in range(size))
 
 
 @inline
@@ -173,8 +170,8 @@ def hash_spans(arena, at, size, out):
 def unique_spans(arena, at, size, hashes, slots, codes, firsts):
     """Number equal spans alike, in order of first appearance.
 
-    slots: int32, a power of two at least twice as many as spans, filled with -1. codes: int32[n], out; firsts: int64[n],
-    out: the row in which each code appeared first. Returns how many distinct spans there are.
+    slots: int32, a power of two at least twice as many as spans, filled with -1. codes: int32[n], out; firsts:
+    int64[n], out: the row in which each code appeared first. Returns how many distinct spans there are.
     """
     mask = np.uint64(slots.size - 1)
     n = 0
@@ -211,9 +208,7 @@ def find_sets(arena, offsets, slots, probe_arena, probe_offsets, probe_hashes, f
             if code < 0:
                 break
             row = firsts[code]
-            if offsets[row + 1] - offsets[row] == size and _equal_bytes(
-                arena, offsets[row], probe_arena, start, size
-            ):
+            if offsets[row + 1] - offsets[row] == size and _equal_bytes(arena, offsets[row], probe_arena, start, size):
                 found = np.int64(code)
                 break
             slot = np.int64(np.uint64(slot + 1) & mask)
@@ -286,7 +281,8 @@ def _put_label(out, at, name, values, value_at, value_size):
 
 @kernel(i64(RU8, RI64, RU8, RU8, RI64, RI32, U8, I64))
 def set_column(arena, offsets, name, values, value_offsets, codes, out, out_offsets):
-    """Give each set the value ``values[codes[i]]`` of one label; an empty value removes it; code -1 leaves the set alone.
+    """Give each set the value ``values[codes[i]]`` of one label; an empty value removes it; code -1 leaves the set
+    alone.
 
     out has room for arena plus, for each set, the label's longest form.
     """

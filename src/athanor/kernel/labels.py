@@ -20,7 +20,8 @@ METRIC_NAME = "__name__"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """codes: int32[n]; values: the distinct values as bytes, in order of first appearance, b"" where the label is missing."""
+    """codes: int32[n]; values: the distinct values as bytes, in order of first appearance, b"" where the label is
+    missing."""
 
     codes: I32
     values: tuple[bytes, ...]
@@ -147,7 +148,8 @@ def column(table: LabelTable, name: str) -> Column:
 
 
 def set_column(table: LabelTable, name: str, codes: I32, values: Sequence[bytes]) -> LabelTable:
-    """Give each set the value ``values[codes[i]]`` of a label; b"" removes the label; code -1 leaves the set as it is."""
+    """Give each set the value ``values[codes[i]]`` of a label; b"" removes the label; code -1 leaves the set as it
+    is."""
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum([len(v) for v in values], out=offsets[1:])
     encoded_name = name.encode()
@@ -180,7 +182,14 @@ class SetIndex:
         """int64[n]: the code of each probe set in this index, or -1."""
         out = np.empty(len(probe), np.int64)
         kernels.find_sets(
-            self._table.arena, self._table.offsets, self._slots, probe.arena, probe.offsets, hashes(probe), self.firsts, out
+            self._table.arena,
+            self._table.offsets,
+            self._slots,
+            probe.arena,
+            probe.offsets,
+            hashes(probe),
+            self.firsts,
+            out,
         )
         return out
 

@@ -7,6 +7,8 @@ writable one refuses ``np.frombuffer(bytes)``. ``F64x2`` is a C-contiguous matri
 
 from __future__ import annotations
 
+from typing import Any
+
 from numba import types
 
 u8 = types.uint8
@@ -19,7 +21,7 @@ b1 = types.boolean
 void = types.void
 
 
-def _array(dtype: object, n_dims: int, readonly: bool) -> object:
+def _array(dtype: Any, n_dims: int, readonly: bool) -> Any:
     return types.Array(dtype, n_dims, "C", readonly=readonly)
 
 
@@ -33,6 +35,8 @@ U8x2, I64x2, F64x2 = (_array(t, 2, False) for t in (types.uint8, types.int64, ty
 RU8x2, RI64x2, RF64x2 = (_array(t, 2, True) for t in (types.uint8, types.int64, types.float64))
 
 
-def tup(*members: object) -> object:
+def tup(*members: Any) -> Any:
     """The type of a tuple that a kernel returns."""
-    return types.Tuple(members) if len(set(members)) > 1 else types.UniTuple(members[0], len(members))
+    if len(set(members)) > 1:
+        return types.Tuple(members)  # type: ignore[no-untyped-call]
+    return types.UniTuple(members[0], len(members))  # type: ignore[no-untyped-call]

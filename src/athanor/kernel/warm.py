@@ -75,7 +75,9 @@ def warm(names: Iterable[str], workers: int, out: TextIO | None) -> float:
             if status != 0:
                 for other in running.values():
                     other.kill()
-                raise OperatorError(f"compiling the kernels of {name} failed with exit code {status}; its output is above")
+                raise OperatorError(
+                    f"compiling the kernels of {name} failed with exit code {status}; its output is above"
+                )
             unfinished.discard(name)
             done += 1
     _progress(out, done, total, [], start)
@@ -91,7 +93,9 @@ def _progress(out: TextIO | None, done: int, total: int, running: list[str], sta
     filled = width * done // total
     names = " ".join(name.removeprefix("athanor.") for name in running)
     bar = "█" * filled + "·" * (width - filled)
-    print(f"\r\x1b[K{bar} {done}/{total} {time.monotonic() - start:4.0f} s  {names}"[:120], end="", file=out, flush=True)
+    print(
+        f"\r\x1b[K{bar} {done}/{total} {time.monotonic() - start:4.0f} s  {names}"[:120], end="", file=out, flush=True
+    )
 
 
 def remove_stale() -> int:
@@ -113,7 +117,9 @@ def ensure_warm(names: Iterable[str]) -> None:
         command = [sys.executable, "-m", "athanor.kernel.warm", *wanted]
         status = subprocess.run(command, check=False).returncode
         if status != 0:
-            raise OperatorError(f"compiling kernels failed with exit code {status}: run 'athanor kernels warm' to see why")
+            raise OperatorError(
+                f"compiling kernels failed with exit code {status}: run 'athanor kernels warm' to see why"
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -30,10 +30,11 @@ NORMAL_NAN_BITS = 0x7FF8000000000001  # Prometheus model/value: a NaN that was w
 class LabelTable:
     """n canonical label sets in one arena.
 
-    arena: uint8[*]; offsets: int64[n+1]. Set i is ``arena[offsets[i]:offsets[i+1]]``: its labels sorted by name (bytewise),
-    names unique, no empty value, each written as the field ``labels = 1`` of the StoreAPI's ``Series``: ``0x0A len`` and
-    inside ``0x0A len name 0x12 len value``, all lengths shortest varints. So equal bytes mean equal sets, and a set can be
-    copied into a frame as it is. The order of sets is never compared on these bytes but by ``kernel.labels``.
+    arena: uint8[*]; offsets: int64[n+1]. Set i is ``arena[offsets[i]:offsets[i+1]]``: its labels sorted by name
+    (bytewise), names unique, no empty value, each written as the field ``labels = 1`` of the StoreAPI's ``Series``:
+    ``0x0A len`` and inside ``0x0A len name 0x12 len value``, all lengths shortest varints. So equal bytes mean
+    equal sets, and a set can be copied into a frame as it is. The order of sets is never compared on these bytes
+    but by ``kernel.labels``.
     """
 
     arena: U8
@@ -115,9 +116,9 @@ class ChunkTable:
     """m sub-chunks and the arena that holds their bytes; those of one aggregate chunk are adjacent.
 
     series: int32[m], the owner's row in the LabelTable beside this table, ascending; first_ms, last_ms: int64[m], both
-    included; encoding: uint8[m] (ENCODING_*); aggregate: uint8[m] (RAW..COUNTER); hash: uint64[m], xxhash64 of the data as
-    the wire carries it, 0 where unknown; at, size: int64[m], the chunk's data (without encoding byte, length or checksum)
-    in arena: uint8[*].
+    included; encoding: uint8[m] (ENCODING_*); aggregate: uint8[m] (RAW..COUNTER); hash: uint64[m], xxhash64 of the
+    data as the wire carries it, 0 where unknown; at, size: int64[m], the chunk's data (without encoding byte,
+    length or checksum) in arena: uint8[*].
     """
 
     series: I32
@@ -177,8 +178,8 @@ class Samples:
     """Decoded samples of k series, each in ascending time.
 
     ts_ms: int64[*]; values: float64[*] (for a histogram sample: its row in ``histograms``); offsets: int64[k+1]; kind:
-    uint8[*] (FLOAT, HISTOGRAM) or None where every sample is a float. The arrays may be views of a workspace: they are valid
-    until the workspace decodes its next tile.
+    uint8[*] (FLOAT, HISTOGRAM) or None where every sample is a float. The arrays may be views of a workspace: they
+    are valid until the workspace decodes its next tile.
     """
 
     ts_ms: I64
@@ -212,9 +213,9 @@ class StepGrid:
 class StepBlock:
     """An evaluated node: values of k series at every step.
 
-    values: float64[k, n] (for a histogram cell: its row in ``histograms``); kind: uint8[k, n] (ABSENT, FLOAT, HISTOGRAM);
-    labels: k sets; drop_name: bool[k], the metric name is to be removed at the end (delayed name removal). n = 1 with a
-    grid of more steps marks a step-invariant node, broadcast when read.
+    values: float64[k, n] (for a histogram cell: its row in ``histograms``); kind: uint8[k, n] (ABSENT, FLOAT,
+    HISTOGRAM); labels: k sets; drop_name: bool[k], the metric name is to be removed at the end (delayed name
+    removal). n = 1 with a grid of more steps marks a step-invariant node, broadcast when read.
     """
 
     grid: StepGrid

@@ -74,7 +74,12 @@ def without_empty_rows(source: StepBlock) -> StepBlock:
 def drop_names(source: StepBlock) -> StepBlock:
     """Remove the metric name (and type and unit) at once, as the default mode does."""
     return StepBlock(
-        source.grid, source.values, source.kind, labels.drop(source.labels, NAME_LABELS), source.drop_name, source.histograms
+        source.grid,
+        source.values,
+        source.kind,
+        labels.drop(source.labels, NAME_LABELS),
+        source.drop_name,
+        source.histograms,
     )
 
 
@@ -98,7 +103,8 @@ def check_unique(source: StepBlock) -> None:
 
 
 def merge_equal(source: StepBlock) -> StepBlock:
-    """Series that became equal are merged where they share no step, else the query fails (label_replace, unary minus)."""
+    """Series that became equal are merged where they share no step, else the query fails (label_replace, unary
+    minus)."""
     codes, firsts = labels.unique(source.labels)
     if firsts.size == len(source.labels):
         return source

@@ -92,7 +92,8 @@ def classic_histograms(call: FunctionCall, at: int) -> ClassicHistograms:
     good: B1 = good_value[column.codes] if len(source.labels) else np.empty(0, np.bool_)
     if not good.all():
         bad = np.flatnonzero(~good)
-        _warn_of_bounds(call, at, labels.take(source.labels, bad), source.kind[bad].any(axis=1))
+        present: B1 = source.kind[bad].any(axis=1)  # type: ignore[assignment]
+        _warn_of_bounds(call, at, labels.take(source.labels, bad), present)
     rows = np.flatnonzero(good)
     bounds = bound_of_value[column.codes[rows]] if rows.size else np.empty(0)
     bare = labels.drop(labels.take(source.labels, rows), (BOUND,))

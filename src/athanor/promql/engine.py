@@ -39,8 +39,8 @@ class EngineOptions:
 class Result:
     """An answer. type: scalar, vector, matrix or string.
 
-    vector, matrix of a range query: `block` (rows without values left out; a matrix in label order); matrix of an instant
-    query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`.
+    vector, matrix of a range query: `block` (rows without values left out; a matrix in label order); matrix of an
+    instant query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`.
     """
 
     type: str

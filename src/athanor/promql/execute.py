@@ -35,6 +35,7 @@ from athanor.promql.ast import (
 )
 from athanor.promql.binary import scalar_scalar, unary_minus, vector_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
+from athanor.promql.errors import QueryError
 from athanor.promql.functions import FUNCTIONS, ROWWISE, FunctionCall, absent, absent_labels, scalar_of
 from athanor.promql.notes import Notes
 from athanor.promql.printer import text
@@ -213,9 +214,9 @@ class Evaluation:
         if name == "timestamp":
             selector = unwrap(node.args[0])
             if isinstance(selector, VectorSelector) and isinstance(node.args[0], Paren | VectorSelector):
-                inner = self._instant(selector, grid, as_time=True)
+                times = self._instant(selector, grid, as_time=True)
                 delayed = self._settings.delayed
-                return self._named(inner.then(lambda b: _mark(b) if delayed else blocks.drop_names(b)))
+                return self._named(times.then(lambda b: _mark(b) if delayed else blocks.drop_names(b)))
             return None
         if name not in ROWWISE or not node.args or node.args[0].type != "vector":
             return None
@@ -244,7 +245,7 @@ class Evaluation:
             ):
                 bad = factors[(factors <= 0) | (factors >= 1)]
                 if bad.size:
-                    raise blocks.QueryError(f"invalid {what}, got: {bad[0]:f}")
+                    raise QueryError(f"invalid {what}, got: {bad[0]:f}")
 
     def _note_quantile(self, q: F64, at: int) -> None:
         from athanor.promql.floats import general
@@ -285,7 +286,7 @@ class Evaluation:
         last_ms = first_ms + (grid.n - 1) * step_ms
         inner_step_ms = node.step_ms if node.step_ns else self._settings.default_step_ms
         if inner_step_ms <= 0:
-            raise blocks.QueryError("unexpected error: runtime error: integer divide by zero")
+            raise QueryError("unexpected error: runtime error: integer divide by zero")
         inner_first = ((first_ms - node.range_ms) // inner_step_ms + 1) * inner_step_ms
         inner_last = last_ms // inner_step_ms * inner_step_ms
         if inner_last < inner_first:

@@ -1,7 +1,8 @@
 """Row by row: the part of a plan that works on whole series and so runs inside the tile of its selector.
 
-A `RowSource` is a selector and a function from a decoded tile to a block of steps. Window functions, elementwise functions
-and operators with a scalar extend it; reductions consume it tile by tile; everything else collects it into one block.
+A `RowSource` is a selector and a function from a decoded tile to a block of steps. Window functions, elementwise
+functions and operators with a scalar extend it; reductions consume it tile by tile; everything else collects it
+into one block.
 """
 
 from __future__ import annotations
@@ -167,7 +168,8 @@ class TileRunner:
     def run(
         self, storage: Storage, source: RowSource, budget: Budget, context: QueryContext
     ) -> Iterator[tuple[StepBlock, int]]:
-        """Evaluated tiles in their order, each with the bytes that it holds in the budget: the consumer gives them back.
+        """Evaluated tiles in their order, each with the bytes that it holds in the budget: the consumer gives them
+        back.
 
         Only a few tiles are ahead of the consumer, so that a slow one holds the streams back.
         """

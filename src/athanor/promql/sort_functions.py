@@ -59,7 +59,11 @@ def sort_by_label(call: FunctionCall) -> StepBlock:
 def _natural_ranks(values: tuple[bytes, ...]) -> I64:
     """The rank of each distinct value."""
     split = [(_RUNS.findall(value), value) for value in values]
-    order = sorted(range(len(values)), key=cmp_to_key(lambda a, b: _compare_natural(split[a], split[b])))
+
+    def compare(a: int, b: int) -> int:
+        return _compare_natural(split[a], split[b])
+
+    order = sorted(range(len(values)), key=cmp_to_key(compare))
     ranks = np.empty(len(values), np.int64)
     ranks[order] = np.arange(len(values))
     return ranks

@@ -1,9 +1,9 @@
 # mypy: ignore-errors
 """Functions of a moving window over float samples: every step of every series in one call.
 
-Series i owns ``ts[offsets[i]:offsets[i+1]]`` (ascending, ms, no stale markers). Step j ends at ``first + j * step`` and its
-window is left-open: ``(end - range, end]``. Windows only move forward, so two positions per series are enough to find
-them; what a window needs beyond its ends slides as well:
+Series i owns ``ts[offsets[i]:offsets[i+1]]`` (ascending, ms, no stale markers). Step j ends at ``first + j * step``
+and its window is left-open: ``(end - range, end]``. Windows only move forward, so two positions per series are
+enough to find them; what a window needs beyond its ends slides as well:
 
 - counters add up the resets inside from a list of reset positions, in order, as Prometheus does;
 - sums, moments and extremes use the two-stack queue: aggregates of every suffix of the older half, one running
@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.types import B1, F64, F64x2, I64, RF64, RI64, U8x2, f64, i64, void
+from athanor.kernel.types import B1, F64, I64, RF64, RI64, F64x2, U8x2, f64, i64, void
 
 DIRECT = 8
 NS_PER_MS = 1_000_000
@@ -131,8 +131,7 @@ def extrapolated(ts, values, offsets, first, step, n, range_ms, range_s, mode, r
                 d_zero = d_start
                 if r > 0.0 and v0 >= 0.0:
                     d_zero = sampled * (v0 / r)
-                if d_zero < d_start:
-                    d_start = d_zero
+                d_start = min(d_start, d_zero)
             if d_end >= threshold:
                 d_end = average / 2.0
             factor = 1.0
@@ -456,10 +455,11 @@ def regressions(
     ts, values, offsets, first, step, n, range_ms, evaluation_first, evaluation_step, is_prediction,
     seconds, run_start, s_y, s_yc, s_xy, s_xyc, out, kind,
 ):  # fmt: skip
-    """deriv (0) and predict_linear (1; seconds: float64[n], how far to look ahead of evaluation_first + j * evaluation_step).
+    """deriv (0) and predict_linear (1; seconds: float64[n], how far to look ahead of evaluation_first + j *
+    evaluation_step).
 
-    Moments slide: x is integer milliseconds from the flip point, so its sums are exact, y is taken from the flip point's
-    value, and the sums of y and x*y are compensated. Scratch arrays are as long as the longest series.
+    Moments slide: x is integer milliseconds from the flip point, so its sums are exact, y is taken from the flip
+    point's value, and the sums of y and x*y are compensated. Scratch arrays are as long as the longest series.
     """
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
@@ -537,7 +537,8 @@ def regressions(
                 y, yc = _inc(f_y, s_y[lo - start], s_yc[lo - start] + f_yc)
                 xy, xyc = _inc(f_xy, s_xy[lo - start], s_xyc[lo - start] + f_xyc)
                 sum_y = y + yc
-                # Around the mean of x in whole numbers: variance = (n * sum(x^2) - sum(x)^2) / n, exact but for one rounding.
+                # Around the mean of x in whole numbers: variance = (n * sum(x^2) - sum(x)^2) / n, exact but for one
+                # rounding.
                 sum_x = np.float64(w_x + f_x)
                 count_f = np.float64(count)
                 mean_x = sum_x / count_f

@@ -8,8 +8,8 @@ import numpy as np
 
 from athanor.model.arrays import F64, U8
 from athanor.model.errors import NotAvailableError
-from athanor.model.select import Workspace
 from athanor.model.tables import Samples
+from athanor.model.workspace import Workspace
 from athanor.promql import window_kernels as kernels
 
 # A range as Prometheus turns it into seconds: whole seconds, and the rest in nanoseconds.
@@ -79,8 +79,17 @@ def _regressions(is_prediction: int) -> _Run:
         seconds = args[0] if is_prediction else np.zeros(w.n)
         scratch = (workspace.i64("window.resets", n), *(workspace.f64(f"window.{c}", n) for c in "abcd"))
         kernels.regressions(
-            s.ts_ms, s.values, s.offsets, *w.grid, w.evaluation_first_ms, w.evaluation_step_ms, is_prediction, seconds,
-            *scratch, values, kind,
+            s.ts_ms,
+            s.values,
+            s.offsets,
+            *w.grid,
+            w.evaluation_first_ms,
+            w.evaluation_step_ms,
+            is_prediction,
+            seconds,
+            *scratch,
+            values,
+            kind,
         )
 
     return run
@@ -157,8 +166,8 @@ def evaluate_windows(
 ) -> None:
     """Fill values, kind ([series, n]) with a range function over windows (end - range_ms, end].
 
-    first_ms: end of the first window, offset and @ already applied; args: float64[n] for each scalar argument, in order;
-    evaluation: first and step (ms) of the times that predict_linear starts from (default first_ms, step_ms).
+    first_ms: end of the first window, offset and @ already applied; args: float64[n] for each scalar argument, in
+    order; evaluation: first and step (ms) of the times that predict_linear starts from (default first_ms, step_ms).
     """
     if samples.kind is not None:
         raise NotAvailableError("native histograms")

@@ -11,7 +11,9 @@ from athanor.model.workspace import Workspace
 from athanor.query.dedup import Reading, read_series
 
 
-def _subset(chunks: ChunkTable, starts: I64, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> tuple[ChunkTable, I64]:
+def _subset(
+    chunks: ChunkTable, starts: I64, wanted: np.ndarray[tuple[int], np.dtype[np.bool_]]
+) -> tuple[ChunkTable, I64]:
     rows = np.flatnonzero(wanted) + int(starts[0])
     kept_before = np.concatenate((np.zeros(1, np.int64), np.cumsum(wanted)))
     table = ChunkTable(

@@ -1,8 +1,8 @@
 # mypy: ignore-errors
 """Chunks of one label set become one series: overlap split, counter resets, penalty deduplication.
 
-The rules are Thanos' (pkg/query/iter.go, pkg/dedup/iter.go): a series' chunks, in order of (first, last) time, are dealt
-to pseudo-series that do not overlap; each is read as a sequence (for counters with its resets removed); the
+The rules are Thanos' (pkg/query/iter.go, pkg/dedup/iter.go): a series' chunks, in order of (first, last) time, are
+dealt to pseudo-series that do not overlap; each is read as a sequence (for counters with its resets removed); the
 pseudo-series are folded from the left by a node that, at each sample, prefers the replica it is on and makes the
 other one skip twice the last distance.
 """
@@ -43,7 +43,9 @@ def count_irregular(values, offsets):
 
 
 @inline
-def _append_sequence(ts, values, lo, hi, is_counter, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen):
+def _append_sequence(
+    ts, values, lo, hi, is_counter, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen
+):
     """Continue one pseudo-series with a chunk's samples; returns the new n and the iterator's state."""
     for k in range(lo, hi):
         t = ts[k]
@@ -82,7 +84,20 @@ def join_sequences(chunk_starts, sample_at, ts, values, is_counter, low_ms, high
         state_t, state_v, total, seen = np.int64(0), 0.0, 0.0, False
         for c in range(chunk_starts[i], chunk_starts[i + 1]):
             n, state_t, state_v, total, seen = _append_sequence(
-                ts, values, sample_at[c], sample_at[c + 1], is_counter, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen
+                ts,
+                values,
+                sample_at[c],
+                sample_at[c + 1],
+                is_counter,
+                low_ms,
+                high_ms,
+                out_ts,
+                out_values,
+                n,
+                state_t,
+                state_v,
+                total,
+                seen,
             )
         out_offsets[i + 1] = n
     return n
@@ -106,8 +121,9 @@ def split_overlaps(first_chunk, end_chunk, first_ms, last_ms, owner, ends):
     return n
 
 
-# State of the fold. Leaf r reads ts/vs[position[r]:end[r]]; node m >= 1 has the children m - 1 (a node, or leaf 0) and leaf m.
-# node[m, :] holds: LAST_T, PENALTY_A, PENALTY_B, USE_A, A_VALID, B_VALID, LEAF (whose sample the node shows).
+# State of the fold. Leaf r reads ts/vs[position[r]:end[r]]; node m >= 1 has the children m - 1 (a node, or leaf 0)
+# and leaf m. node[m, :] holds: LAST_T, PENALTY_A, PENALTY_B, USE_A, A_VALID, B_VALID, LEAF (whose sample the node
+# shows).
 LAST_T, PENALTY_A, PENALTY_B, USE_A, A_VALID, B_VALID, LEAF = range(7)
 NODE_FIELDS = 7
 
@@ -234,17 +250,15 @@ def _fold(n_leaves, is_counter, ts, vs, position, end, error, node, out_ts, out_
     return n
 
 
-@kernel(
-    i64(RI64, RI64, RI64, RI64, RI64, RF64, b1, i64, i64, I32, I64, I64, I64, F64, I64, F64, I64, I64, F64, I64)
-)
+@kernel(i64(RI64, RI64, RI64, RI64, RI64, RF64, b1, i64, i64, I32, I64, I64, I64, F64, I64, F64, I64, I64, F64, I64))
 def deduplicate(
     chunk_starts, first_ms, last_ms, sample_at, ts, values, is_counter, low_ms, high_ms,
     owner, ends, position, end, error, leaf_ts, leaf_vs, node, out_ts, out_values, out_offsets,
 ):  # fmt: skip
     """Split, read and fold the chunks of every series; samples outside [low_ms, high_ms] are never seen.
 
-    Scratch, for the longest series: owner, ends, position, end, error: chunks; node: 7 * chunks; leaf_ts, leaf_vs: samples.
-    Returns the samples written; out_offsets: int64[series + 1].
+    Scratch, for the longest series: owner, ends, position, end, error: chunks; node: 7 * chunks; leaf_ts, leaf_vs:
+    samples. Returns the samples written; out_offsets: int64[series + 1].
     """
     n = np.int64(0)
     out_offsets[0] = 0

@@ -6,6 +6,7 @@ asks for, replica labels removed by the stores, batched frames.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -146,9 +147,7 @@ def _tile_borders(starts: I64, n_samples: I64) -> list[int]:
     return borders
 
 
-def tiles_of(
-    batch: Batch, aggregates: tuple[int, ...], reading: Reading, budget: Budget
-) -> Iterator[SeriesTile]:
+def tiles_of(batch: Batch, aggregates: tuple[int, ...], reading: Reading, budget: Budget) -> Iterator[SeriesTile]:
     """Cut a batch into tiles of whole series."""
     chunks = batch.chunks
     n_samples = np.zeros(len(chunks), np.int64)
@@ -156,7 +155,7 @@ def tiles_of(
     starts = chunk_starts(chunks, len(batch.labels))
     borders = _tile_borders(starts, n_samples)
     held = _Held(budget, batch.held_bytes, len(borders) - 1)
-    for first, end in zip(borders, borders[1:], strict=False):
+    for first, end in itertools.pairwise(borders):
         rows = starts[first : end + 1]
         labels = LabelTable(batch.labels.arena, batch.labels.offsets[first : end + 1])
         bound = int(n_samples[rows[0] : rows[-1]].sum())

@@ -1,7 +1,8 @@
 """Deduplication against answers recorded from a running Thanos 0.43 (tests/golden/dedup/thanos_penalty.json.gz).
 
 Each case holds the chunks of two or three replicas as the StoreAPI sent them and the querier's answers: `raw` is
-``name[70m]`` at T0 + 3700 s, `selector_step60` the plain selector each minute, ``<fn>_5m`` a function each five minutes.
+``name[70m]`` at T0 + 3700 s, `selector_step60` the plain selector each minute, ``<fn>_5m`` a function each five
+minutes.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def test_a_selector_each_minute_sees_what_thanos_saw(name):
     assert got == [[t, number(v)] for t, v in CASES[name]["penalty"]["selector_step60"]]
 
 
-@pytest.mark.parametrize("function", ["rate", "increase", "irate", "delta", "avg_over_time", "count_over_time", "resets"])
+@pytest.mark.parametrize(
+    "function", ["rate", "increase", "irate", "delta", "avg_over_time", "count_over_time", "resets"]
+)
 @pytest.mark.parametrize("name", CASES)
 def test_functions_of_five_minutes_answer_as_thanos_did(name, function):
     recorded = CASES[name]["penalty"].get(f"{function}_5m")
