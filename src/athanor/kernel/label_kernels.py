@@ -74,7 +74,10 @@ def _parse(arena, at):
 
 @inline
 def _equal_bytes(a, a_at, b, b_at, size):
-    return all(a[a_at + i] == b[b_at + i] for i in range(size))
+    for i in range(size):
+        if a[a_at + i] != b[b_at + i]:
+            return False
+    return True
 
 
 @inline

@@ -131,7 +131,8 @@ def extrapolated(ts, values, offsets, first, step, n, range_ms, range_s, mode, r
                 d_zero = d_start
                 if r > 0.0 and v0 >= 0.0:
                     d_zero = sampled * (v0 / r)
-                d_start = min(d_start, d_zero)
+                if d_zero < d_start:  # a NaN must not win
+                    d_start = d_zero
             if d_end >= threshold:
                 d_end = average / 2.0
             factor = 1.0
