@@ -1,4 +1,5 @@
 # mypy: ignore-errors
+# mypy: ignore-errors
 """Shortest decimal text of float64 in the style of Prometheus' JSON: ``1.5``, ``1e-07``, ``+Inf``.
 
 The digits come from Schubfach (Raffaello Giulietti, "The Schubfach way to render doubles"): of the decimals inside

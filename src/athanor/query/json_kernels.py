@@ -1,9 +1,10 @@
 # mypy: ignore-errors
+# mypy: ignore-errors
 """JSON of query results: label sets, series with their points, samples; written into a buffer that the caller sized.
 
-Every element begins with a comma; whoever joins the pieces leaves the first one out. Label sets are written as Prometheus'
-streaming encoder does: only quotes, backslashes and control characters are escaped. A time is a text of its own, made
-once for all series, in a field of TIME_BYTES: ``[1700000000.5,"``.
+Every element begins with a comma; whoever joins the pieces leaves the first one out. Label sets are written as
+Prometheus' streaming encoder does: only quotes, backslashes and control characters are escaped. A time is a text of
+its own, made once for all series, in a field of TIME_BYTES: ``[1700000000.5,"``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from athanor.kernel.compile import inline, kernel
 from athanor.kernel.float_text_kernels import write_float, write_seconds
-from athanor.kernel.types import I64, RF64, RF64x2, RI64, RU8, RU8x2, U8, b1, i64
+from athanor.kernel.types import I64, RF64, RI64, RU8, U8, RF64x2, RU8x2, b1, i64
 
 TIME_BYTES = 24  # [-9223372036854775.808,"
 VALUE_BYTES = 25 + 3  # the longest number, the quote, the bracket, a comma

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from athanor.model.arrays import I64, U8
+from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import LabelTable, Samples, StepBlock
 from athanor.promql.engine import Result
@@ -68,6 +68,15 @@ def json_texts(values: Sequence[str]) -> str:
     return "[" + ",".join(map(json_text, values)) + "]"
 
 
+def label_set_text(pairs: Sequence[tuple[str, str]]) -> str:
+    """One label set as the kernels write it: without the escapes for HTML."""
+    return "{" + ",".join(f"{_raw(name)}:{_raw(value)}" for name, value in pairs) + "}"
+
+
+def _raw(value: str) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\\b", "\\u0008").replace("\\f", "\\u000c")
+
+
 def plain_number(value: float) -> str:
     """Shortest digits, never an exponent: how scalars are written."""
     if math.isnan(value):
@@ -79,17 +88,21 @@ def plain_number(value: float) -> str:
 
 
 def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[bytes]:
-    """The value of ``result``. pool: threads that format ahead of the reader."""
+    """The value of ``result``. pool: threads that format ahead of the reader. Refuses what cannot be written at
+    once."""
     if result.type == "string":
-        yield _pair(result.grid.first_ms, json_text(result.string or ""))
-    elif result.type == "scalar":
+        return iter((_pair(result.grid.first_ms, json_text(result.string or "")),))
+    if result.type == "scalar":
         assert result.scalar is not None
-        yield _pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"')
-    elif result.block is not None:
-        yield from _joined(_block_pieces(result.block, single=result.type == "vector"), pool)
-    else:
-        assert result.labels is not None and result.samples is not None
-        yield from _joined(_sample_pieces(result.labels, result.samples), pool)
+        return iter((_pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"'),))
+    table = result.block if result.block is not None else result.samples
+    assert table is not None
+    if table.histograms is not None:
+        raise NotAvailableError("native histograms in answers")
+    if result.block is not None:
+        return _joined(_block_pieces(result.block, single=result.type == "vector"), pool)
+    assert result.labels is not None and result.samples is not None
+    return _joined(_sample_pieces(result.labels, result.samples), pool)
 
 
 def label_set_pieces(table: LabelTable, pool: Executor | None = None) -> Iterator[bytes]:
@@ -154,8 +167,6 @@ def _cuts(sizes: I64) -> Iterator[tuple[int, int, int]]:
 
 
 def _block_pieces(block: StepBlock, *, single: bool) -> Iterator[_Piece]:
-    if block.histograms is not None:
-        raise NotAvailableError("native histograms in answers")
     labels, values, kind = block.labels, np.ascontiguousarray(block.values), np.ascontiguousarray(block.kind)
     steps_ms = block.grid.steps_ms()
     times, time_sizes = np.zeros(steps_ms.size * kernels.TIME_BYTES + kernels.SLACK, np.uint8), np.empty_like(steps_ms)
@@ -163,13 +174,11 @@ def _block_pieces(block: StepBlock, *, single: bool) -> Iterator[_Piece]:
     sizes = _label_sizes(labels) + kernels.SERIES_BYTES
     sizes += np.count_nonzero(kind, axis=1) * (longest + kernels.VALUE_BYTES)
     for first, end, bound in _cuts(sizes):
-        yield _Piece(
-            bound, _rows_writer(values, kind, labels, times, time_sizes, single, first, end)
-        )
+        yield _Piece(bound, _rows_writer(values, kind, labels, times, time_sizes, single, first, end))
 
 
 def _rows_writer(
-    values: np.ndarray, kind: np.ndarray, labels: LabelTable, times: U8, time_sizes: I64, single: bool, first: int, end: int
+    values: F64, kind: U8, labels: LabelTable, times: U8, time_sizes: I64, single: bool, first: int, end: int
 ) -> Writer:
     def write(out: U8) -> int:
         return int(
@@ -181,18 +190,16 @@ def _rows_writer(
 
 def _sample_pieces(labels: LabelTable, samples: Samples) -> Iterator[_Piece]:
     """A series may be larger than a piece, so cuts lie between samples."""
-    if samples.histograms is not None:
-        raise NotAvailableError("native histograms in answers")
     offsets = samples.offsets
     rows = np.flatnonzero(np.diff(offsets))
     if not rows.size:
         return
     sizes = np.full(int(offsets[-1] - offsets[0]), kernels.TIME_BYTES + kernels.VALUE_BYTES, np.int64)
     sizes[offsets[rows] - offsets[0]] += _label_sizes(labels)[rows] + kernels.SERIES_BYTES
+    begin = int(offsets[0])
     for first, end, bound in _cuts(sizes):
-        first, end = first + int(offsets[0]), end + int(offsets[0])
-        row = int(np.searchsorted(offsets, first, "right")) - 1
-        yield _Piece(bound, _samples_writer(labels, samples, row, first, end))
+        row = int(np.searchsorted(offsets, begin + first, "right")) - 1
+        yield _Piece(bound, _samples_writer(labels, samples, row, begin + first, begin + end))
 
 
 def _samples_writer(labels: LabelTable, samples: Samples, row: int, first: int, end: int) -> Writer:
