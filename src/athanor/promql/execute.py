@@ -136,19 +136,16 @@ class Evaluation:
         return blocks.concat_blocks(source.grid, parts)
 
     def _checked(self, node: Node, result: StepBlock) -> StepBlock:
-        """Duplicate label sets are an error: over the whole range for range functions, else at each step."""
+        """Duplicate label sets are an error: over the whole range for range functions, else where they meet at a step."""
         bare = unwrap(node)
         if isinstance(bare, VectorSelector):
             return result
         if self._settings.delayed:
             return result
-        if isinstance(bare, Unary):
-            return blocks.merge_equal(result)
         if isinstance(bare, Call) and bare.function.name in WINDOW_FUNCTIONS:
             blocks.check_unique(result)
-        else:
-            blocks.check_unique_per_step(result)
-        return result
+            return result
+        return blocks.merge_equal(result)
 
     # ---- row by row
 
