@@ -136,7 +136,7 @@ class Evaluation:
         return blocks.concat_blocks(source.grid, parts)
 
     def _checked(self, node: Node, result: StepBlock) -> StepBlock:
-        """Duplicate label sets are an error: over the whole range for range functions, else where they meet at a step."""
+        """Equal label sets are an error: anywhere in the range for range functions, else where they meet at a step."""
         bare = unwrap(node)
         if isinstance(bare, VectorSelector):
             return result
