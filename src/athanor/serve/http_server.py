@@ -280,7 +280,9 @@ class HttpServer:
     async def _send(
         self, request: web.Request, route: Route, reply: HttpReply, body: Body
     ) -> tuple[web.StreamResponse, int]:
-        headers = [("Content-Type", reply.content_type), *reply.headers]
+        headers = [*reply.headers]
+        if reply.content_type:
+            headers.append(("Content-Type", reply.content_type))
         if route.api:
             headers += [*self._cors, VARY]
         if body.compressed:
