@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import example, given, settings
@@ -19,7 +20,7 @@ def texts(values: list[float]) -> list[str]:
     size = float_texts(array, ends, out)
     assert (out[size + SLACK :] == 0xAA).all()
     data, begins = out.tobytes(), [0, *ends.tolist()]
-    return [data[a:b].decode() for a, b in zip(begins, begins[1:], strict=False)]
+    return [data[a:b].decode() for a, b in pairwise(begins)]
 
 
 def reference(value: float) -> str:

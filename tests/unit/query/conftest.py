@@ -134,7 +134,7 @@ class Querier:
         return found.route.handler(request, cancel or CancelToken())
 
 
-def open_querier(stores, storage_of=None, *, max_concurrent: int = 4, query_bytes: int = 1 << 28, **defaults) -> Querier:
+def open_querier(stores, storage_of=None, *, max_concurrent=4, query_bytes=1 << 28, **defaults) -> Querier:
     """stores: clients; storage_of: replaces the fan-out as the engine's storage."""
     registry, process = Registry(), Budget(1 << 29)
     memory = Memory(process, query_bytes)
