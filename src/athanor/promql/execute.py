@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -180,7 +180,7 @@ class Evaluation:
         named = any(
             m.type is MatchType.EQ and m.name == labels.METRIC_NAME and m.value for m in source.selection.matchers
         )
-        return RowSource(source.selection, source.grid, source.run, source.unique and named)
+        return replace(source, unique=source.unique and named)
 
     def _instant(self, node: VectorSelector, grid: StepGrid, as_time: bool) -> RowSource:
         if node.smoothed:
@@ -289,6 +289,8 @@ class Evaluation:
         if inner_last < inner_first:
             return None, first_ms, step_ms
         n = (inner_last - inner_first) // inner_step_ms + 1
+        # Held to the end: nothing may allocate for the steps before it is known that they fit.
+        self._budget.take(f"a subquery of {n} steps", n * CELL_BYTES)
         return StepGrid(inner_first, inner_step_ms, n), first_ms, step_ms
 
     # ---- breakers

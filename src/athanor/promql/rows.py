@@ -33,12 +33,16 @@ CELL_BYTES = 9
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """Rows of one selection. unique: no two rows can become equal, whatever labels were dropped on the way."""
+    """Rows of one selection. unique: no two rows can become equal, whatever labels were dropped on the way.
+
+    n_inner_steps: steps of the subqueries inside, which each series of a tile holds while the tile is evaluated.
+    """
 
     selection: Selection
     grid: StepGrid
     run: TileFunction
     unique: bool
+    n_inner_steps: int = 0
 
     def then(self, stage: Callable[[StepBlock], StepBlock]) -> RowSource:
         before = self.run
@@ -123,7 +127,7 @@ def subquery_rows(inner: RowSource, grid: StepGrid, call: WindowCall, unique: bo
     def run(table: LabelTable, samples: Samples, workspace: Workspace) -> StepBlock:
         return call.evaluate_block(inner.run(table, samples, workspace), grid, workspace, delayed)
 
-    return RowSource(inner.selection, grid, run, unique and inner.unique)
+    return RowSource(inner.selection, grid, run, unique and inner.unique, inner.n_inner_steps + inner.grid.n)
 
 
 def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
@@ -177,8 +181,9 @@ class TileRunner:
         tiles = storage.select(source.selection, budget, context)
         try:
             for tile in tiles:
-                n_bytes = len(tile.labels) * source.grid.n * CELL_BYTES
-                budget.take(f"a tile of {len(tile.labels)} series x {source.grid.n} steps", n_bytes)
+                n_steps = source.grid.n + source.n_inner_steps
+                n_bytes = len(tile.labels) * n_steps * CELL_BYTES
+                budget.take(f"a tile of {len(tile.labels)} series x {n_steps} steps", n_bytes)
                 running.append((self._pool.submit(self._one, source, tile, context), n_bytes))
                 while len(running) > self._n_threads + 1 or (running and running[0][0].done()):
                     future, held = running.popleft()
