@@ -24,7 +24,6 @@ class QueryConfig(ServerConfig):
 
     timeout_ms: int = flag("query.timeout", milliseconds)
     max_concurrent: int = flag("query.max-concurrent")
-    max_concurrent_selects: int = flag("query.max-concurrent-select")
     lookback_ms: int = flag("query.lookback-delta", lambda ns: milliseconds(ns) or 300_000)
     """The flag's 0 means the engine's 5 minutes."""
     default_step_ms: int = flag("query.default-step", milliseconds)
