@@ -12,6 +12,7 @@ the handlers.
 from __future__ import annotations
 
 import asyncio
+import html
 import os
 import threading
 import time
@@ -46,6 +47,7 @@ CORS_HEADERS = (
     ("Access-Control-Expose-Headers", "Date"),
 )
 VARY = ("Vary", "Accept-Encoding")
+REDIRECTS = {301: "Moved Permanently", 307: "Temporary Redirect"}
 CLIENT_LEFT = "the client closed the connection"
 
 
@@ -217,7 +219,13 @@ class HttpServer:
             if key == "Location":
                 location.append((key, value if "?" in value else _with_query(value, request)))
         kind = [("Content-Type", reply.content_type)] if reply.content_type else []
-        return web.Response(status=reply.status, body=reply.body or None, headers=[*kind, *location])
+        body = reply.body
+        if reply.status in REDIRECTS and request.method == "GET":
+            # compat: Go's http.Redirect adds a page for people
+            target = next(value for key, value in location if key == "Location")
+            body = f'<a href="{html.escape(target)}">{REDIRECTS[reply.status]}</a>.\n\n'.encode()
+            kind = [("Content-Type", "text/html; charset=utf-8")]
+        return web.Response(status=reply.status, body=body or None, headers=[*kind, *location])
 
     async def _in_thread(self, workers: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(workers, work)

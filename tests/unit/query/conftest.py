@@ -118,7 +118,7 @@ class Querier:
         body: bytes = b"",
         cancel: CancelToken | None = None,
     ) -> tuple[int, dict[str, str], str]:
-        """(status, headers, body) of one request."""
+        """(status, headers, body) of one request. params: pairs, or the query as it is sent."""
         reply = self.reply(method, path, params, form=form, headers=headers, body=body, cancel=cancel)
         data = reply.body if isinstance(reply.body, bytes) else b"".join(reply.body)
         return reply.status, dict(reply.headers), data.decode()
@@ -130,7 +130,8 @@ class Querier:
         if form is not None:
             sent["Content-Type"] = "application/x-www-form-urlencoded"
             body = urlencode([tuple(pair) for pair in form]).encode()
-        request = ApiRequest(method, path, urlencode([tuple(pair) for pair in params]), sent, body)
+        query = params if isinstance(params, str) else urlencode([tuple(pair) for pair in params])
+        request = ApiRequest(method, path, query, sent, body)
         return found.route.handler(request, cancel or CancelToken())
 
 
