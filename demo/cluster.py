@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,8 @@ class Cluster:
     """Starts in the order of its parts, stops in the reverse order; a context manager.
 
     prometheus: the program, or None for an installation over history alone. query_program: what runs as ``query``, for
-    example a Thanos. Every process writes its log to ``logs/``.
+    example a Thanos. check: called while waiting; what it raises ends the wait. Every process writes its log to
+    ``logs/``.
     """
 
     def __init__(
@@ -45,9 +46,10 @@ class Cluster:
         *,
         scrape_interval: str = "5s",
         query_program: Sequence[str] = ATHANOR,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.directory, self.prometheus, self.scrape_interval = directory, prometheus, scrape_interval
-        self.query_program = query_program
+        self.query_program, self.check = query_program, check
         self.bucket = directory / "bucket"
         self.processes: dict[str, Process] = {}
         self.shop = ShopServer() if prometheus else None
@@ -78,7 +80,7 @@ class Cluster:
     def _run(self, name: str, command: Sequence[str | Path]) -> str:
         process = Process(name, command, self.directory / "logs" / f"{name}.log")
         self.processes[name] = process
-        process.wait_until_ready(f"{self.ports[name].url}/-/ready")
+        process.wait_until_ready(f"{self.ports[name].url}/-/ready", check=self.check)
         return name
 
     def _start_prometheus(self, replica: str) -> str:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 STOP_AFTER_S = 20
@@ -50,10 +50,11 @@ class Process:
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 (started from the main thread, before any other)
             )
 
-    def wait_until_ready(self, url: str, timeout_s: float = 120) -> float:
-        """Waits for a 200 of this URL. Returns the seconds."""
+    def wait_until_ready(self, url: str, timeout_s: float = 120, check: Callable[[], None] = lambda: None) -> float:
+        """Waits for a 200 of this URL; ``check`` is called again and again and may raise. Returns the seconds."""
         start = time.monotonic()
         while time.monotonic() < start + timeout_s:
+            check()
             if self.child.poll() is not None:
                 raise StartError(f"{self.name} ended with code {self.child.returncode}:\n{self.last_lines()}")
             try:

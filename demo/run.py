@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ SHOWN = 4
 
 EXAMPLES = (
     ("requests per second, now", "sum by (code) (rate(shop_requests_total[5m]))"),
-    ("the same, three days ago: from the bucket", "sum by (code) (rate(shop_requests_total[5m] offset 3d))"),
-    ("busiest minute of the week", "max_over_time(sum(rate(shop_requests_total[5m]))[7d:5m])"),
+    ("the same, a day ago: from the bucket", "sum by (code) (rate(shop_requests_total[5m] offset 1d))"),
+    ("the busiest five minutes of the week", "max_over_time(sum(rate(shop_requests_total[5m]))[7d:5m])"),
     (
         "90th percentile of the latency, seconds",
         "histogram_quantile(0.9, sum by (le) (rate(shop_request_duration_seconds_bucket[1h])))",
@@ -47,31 +46,45 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--days", type=int, default=N_DAYS, help="days of history")
     parser.add_argument("--no-prometheus", action="store_true", help="history alone")
     options = parser.parse_args(arguments)
-    stopping = threading.Event()
+    stopping = Stopping()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop_or_leave(stopping))
+        signal.signal(number, lambda *_: stopping.begin())
     try:
         return run(options.data_dir.resolve(), options.days, options.no_prometheus, stopping)
-    except (StartError, OSError) as error:
+    except Stopped:
+        return 0
+    except (StartError, OSError, subprocess.CalledProcessError) as error:
+        if stopping.has_begun:  # the terminal's Ctrl-C reached a child first
+            return 0
         print(f"\nThe demo cannot go on: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
 
 
-def stop_or_leave(stopping: threading.Event) -> None:
-    """The first signal ends the wait or interrupts the start; later ones change nothing: stopping is under way."""
-    if not stopping.is_set():
-        stopping.set()
-        raise KeyboardInterrupt
+class Stopped(Exception):
+    """Somebody asked the demo to end."""
 
 
-def run(directory: Path, n_days: int, without_prometheus: bool, stopping: threading.Event) -> int:
+class Stopping:
+    """Whether somebody asked. A signal only leaves a mark: an exception out of its handler could break anything."""
+
+    def __init__(self) -> None:
+        self.has_begun = False
+
+    def begin(self) -> None:
+        self.has_begun = True
+
+    def check(self) -> None:
+        if self.has_begun:
+            raise Stopped
+
+
+def run(directory: Path, n_days: int, without_prometheus: bool, stopping: Stopping) -> int:
     prepare(directory)
     say("Kernels")
     subprocess.run([*ATHANOR, "kernels", "warm"], check=True)
+    stopping.check()
     prometheus = None if without_prometheus else find_prometheus()
-    with Cluster(directory, prometheus) as cluster:
+    with Cluster(directory, prometheus, check=stopping.check) as cluster:
         try:
             write_bucket(cluster.bucket, n_days)
             say("Processes")
@@ -80,7 +93,7 @@ def run(directory: Path, n_days: int, without_prometheus: bool, stopping: thread
             wait_for_data(cluster)
             show(cluster)
             watch(cluster)
-        except KeyboardInterrupt:
+        except Stopped:
             print("\nStopping ...", flush=True)
     codes = {name: process.child.returncode for name, process in cluster.processes.items()}
     unclean = {name: code for name, code in codes.items() if code != 0}
@@ -123,6 +136,7 @@ def wait_for_data(cluster: Cluster) -> None:
     wanted = "2" if cluster.replicas else None
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
+        cluster.check()
         if wanted is None:
             stores = cluster.ask("stores")["data"]
             if any(stores.values()):
@@ -139,6 +153,7 @@ def wait_for_data(cluster: Cluster) -> None:
 def show(cluster: Cluster) -> None:
     say("Examples")
     for title, query in EXAMPLES + (LIVE_EXAMPLES if cluster.replicas else ()):
+        cluster.check()
         print(f"  {title}\n    {query}")
         start = time.monotonic()
         try:
@@ -169,10 +184,11 @@ def lines(result: Any) -> list[str]:
 def watch(cluster: Cluster) -> None:
     """Waits until somebody stops the demo, or a process ends by itself."""
     while True:
+        cluster.check()
         for process in cluster.processes.values():
             if process.child.poll() is not None:
                 raise StartError(f"{process.name} ended with code {process.child.returncode}:\n{process.last_lines()}")
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def say(title: str) -> None:
