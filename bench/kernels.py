@@ -1,4 +1,4 @@
-"""Rates of the kernels of chunks and blocks, per core, as a table.
+"""Rates of the kernels of chunks, blocks and texts, per core, as a table.
 
     python bench/kernels.py [rounds]
 
@@ -25,9 +25,13 @@ from athanor.block.reader import LocalBlock, open_block
 from athanor.block.writer import encode_samples, write_block
 from athanor.chunk import xor_kernels
 from athanor.kernel import checksum_kernels
+from athanor.kernel.float_text_kernels import MAX_BYTES, SLACK, float_texts
 from athanor.model.arrays import F64
-from athanor.model.tables import Samples
+from athanor.model.tables import Samples, StepBlock, StepGrid, label_table
 from athanor.model.workspace import Workspace
+from athanor.promql.engine import Result
+from athanor.promql.notes import Notes
+from athanor.query.json_result import result_pieces
 from generate import sorted_labels, wide_series
 
 N_SERIES, N_SAMPLES = 200, 5760
@@ -140,12 +144,35 @@ def block_rows(directory: Path) -> list[Row]:
     ]  # fmt: skip
 
 
+def text_rows() -> list[Row]:
+    """Numbers as text, alone and as the answer of a range query."""
+    rng = np.random.default_rng(2)
+    values = rng.random((N_SERIES, N_SAMPLES))
+    flat = {
+        "17 digits": values.reshape(-1),
+        "3 decimals": np.round(values * 100, 3).reshape(-1),
+        "whole numbers": np.floor(values * 1e6).reshape(-1),
+    }
+    ends = np.empty(values.size, np.int64)
+    out = np.empty(values.size * MAX_BYTES + SLACK, np.uint8)
+    rows = [
+        Row(f"float text: {name}", "numbers", values.size, lambda v=v: float_texts(v, ends, out))
+        for name, v in flat.items()
+    ]
+    table = label_table([[("__name__", "c"), ("i", f"{i:04d}")] for i in range(N_SERIES)])
+    grid = StepGrid(FIRST_MS, STEP_MS, N_SAMPLES)
+    block = StepBlock(grid, values, np.ones(values.shape, np.uint8), table, np.zeros(N_SERIES, np.bool_))
+    result = Result("matrix", grid, Notes(), b"", block=block)
+    rows.append(Row("JSON matrix: 17 digits", "points", values.size, lambda: [None for _ in result_pieces(result)]))
+    return rows
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     print("| kernel | unit | a second, one core |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
-        for row in [*chunk_rows(), *block_rows(Path(directory)), *checksum_rows()]:
+        for row in [*chunk_rows(), *block_rows(Path(directory)), *checksum_rows(), *text_rows()]:
             found = rate(row, rounds)
             text = f"{found / 1e9:.2f} G" if found >= 1e9 else f"{found / 1e6:.1f} M"
             print(f"| {row.kernel} | {row.unit} | {text} |", flush=True)

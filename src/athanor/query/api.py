@@ -21,7 +21,7 @@ from athanor.promql.engine import Engine, Result
 from athanor.promql.errors import ParseError
 from athanor.promql.notes import Note
 from athanor.query.gate import Gate, GateMetrics
-from athanor.query.json_result import json_text, result_pieces
+from athanor.query.json_result import json_text, result_pieces, text_bytes_held
 from athanor.query.query_params import ENGINES, QueryDefaults, QueryParams, engine_of, read_instant, read_range
 from athanor.query.requests import ApiError, ApiHandler, ApiReply, ApiRequest, bad_data, failure, streamed
 from athanor.storeapi.client import rpc_error_text
@@ -140,6 +140,7 @@ class QueryApi:
                 timings.prepared_s = evaluated_at - prepared_at
                 result = self._result(params, storage, budget, deadline)
                 timings.evaluated_s = time.perf_counter() - evaluated_at
+            budget.take("the answer's text", text_bytes_held(result))
             return self._reply(params, result, storage, timings, held.pop_all().close)
         finally:
             held.close()

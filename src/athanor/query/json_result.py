@@ -105,6 +105,18 @@ def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[byte
     return _joined(_sample_pieces(result.labels, result.samples), pool)
 
 
+def text_bytes_held(result: Result) -> int:
+    """About how much of the answer's text exists at one time: pieces that wait and those that are being written."""
+    if result.block is not None:
+        n_points, n_label_bytes = result.block.values.size, result.block.labels.n_bytes
+    elif result.samples is not None and result.labels is not None:
+        n_points, n_label_bytes = result.samples.values.size, result.labels.n_bytes
+    else:
+        return 0
+    whole = n_points * (kernels.TIME_BYTES + kernels.VALUE_BYTES) + 2 * n_label_bytes
+    return min(whole, 2 * (PIECES_AHEAD + 1) * PIECE_BYTES)
+
+
 def label_set_pieces(table: LabelTable, pool: Executor | None = None) -> Iterator[bytes]:
     """A list of label sets, as ``/series`` answers."""
     yield from _joined(_set_pieces(table), pool)
