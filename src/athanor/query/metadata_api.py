@@ -76,7 +76,7 @@ class MetadataApi:
         limit = limit_param(request)
         tenant = tenant_of(request, defaults)
         matcher_sets = selectors(request, "match[]", defaults.features) or [()]
-        call = ProxyCall(cancel, lambda text: None, tenant, store_matchers)
+        call = ProxyCall(self._limited(cancel), lambda text: None, tenant, store_matchers)
         return first_ms, last_ms, partial, call, limit, matcher_sets
 
     def series(self, request: ApiRequest, cancel: CancelToken) -> ApiReply:
@@ -99,7 +99,11 @@ class MetadataApi:
             response_batch_size=MAX_BATCH_SERIES, without_replica_labels=replica_labels if deduplicate else (),
             **_strategy(partial),
         )  # fmt: skip
-        return self._series(asked, matcher_sets, limit, cancel, tenant, store_matchers)
+        return self._series(asked, matcher_sets, limit, self._limited(cancel), tenant, store_matchers)
+
+    def _limited(self, cancel: CancelToken) -> CancelToken:
+        """differs: the timeout of queries holds for these calls too; the original waits for a silent store for ever."""
+        return cancel.child(timeout_s=self._defaults.timeout_ms / 1000)
 
     def _series(
         self,

@@ -32,9 +32,7 @@ class _Sharded:
 def make_storage(proxy: Proxy, params: QueryParams, cancel: CancelToken) -> FanoutStorage:
     """The stores behind one query."""
     fanout = proxy if params.shard is None else _Sharded(proxy, params.shard)
-    return FanoutStorage(
-        fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers
-    )
+    return FanoutStorage(fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers)
 
 
 def services(proxy: Proxy, new_budget: Callable[[], Budget]) -> tuple[Service, ...]:

@@ -309,3 +309,65 @@ class TestGate:
         for _ in range(3):
             slot = gate.slot(CancelToken(timeout_s=0.1))
             slot.__enter__()
+
+
+class SilentStore(DeadStore):
+    """A store that takes the request and says nothing until the call is cancelled."""
+
+    def series(self, request, cancel, metadata):
+        left = threading.Event()
+
+        class Call:
+            def __iter__(self):
+                left.wait(10)
+                raise StreamError(StreamFailure("rpc error: code = Canceled desc = context canceled", "CANCELLED"))
+                yield b""
+
+            def cancel(self):
+                left.set()
+
+        return Call()
+
+
+def test_a_silent_store_does_not_hold_a_query_past_its_timeout(recorded_store):
+    querier = open_querier([recorded_store, SilentStore()])
+    started_at = time.monotonic()
+    status, _, body = querier.ask("GET", "/api/v1/query", [("query", "demo_temp"), AT, ("timeout", "200ms")])
+    assert time.monotonic() - started_at < 1
+    assert (status, json.loads(body)["errorType"]) == (503, "timeout")
+    assert querier.memory.held_bytes == 0
+
+
+def test_a_silent_store_does_not_hold_a_series_call_past_the_timeout_of_queries(recorded_store):
+    querier = open_querier([recorded_store, SilentStore()], timeout_ms=200)
+    status, _, body = querier.ask("GET", "/api/v1/series", [("match[]", "demo_temp")])
+    assert (status, json.loads(body)["errorType"]) == (503, "timeout")
+    assert querier.memory.held_bytes == 0
+
+
+def test_a_client_that_leaves_frees_a_query_that_waits_for_a_store(recorded_store):
+    querier = open_querier([recorded_store, SilentStore()])
+    token = CancelToken()
+    asking = threading.Thread(
+        target=lambda: querier.ask("GET", "/api/v1/query", [("query", "demo_temp"), AT], cancel=token)
+    )
+    asking.start()
+    time.sleep(0.05)
+    token.cancel("the client left")
+    asking.join(0.2)
+    assert not asking.is_alive()
+    assert querier.memory.held_bytes == 0
+
+
+def test_a_client_that_leaves_ends_the_series_call_too(recorded_store):
+    querier = open_querier([recorded_store, SilentStore()])
+    token = CancelToken()
+    asking = threading.Thread(
+        target=lambda: querier.ask("GET", "/api/v1/series", [("match[]", "demo_temp")], cancel=token)
+    )
+    asking.start()
+    time.sleep(0.05)
+    token.cancel("the client left")
+    asking.join(0.2)
+    assert not asking.is_alive()
+    assert querier.memory.held_bytes == 0
