@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.bytes_kernels import be64
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, kernel, short_kernel
 from athanor.kernel.types import I64, RI64, RU8, U64, i64
 from athanor.kernel.varint_kernels import read_uvarint, read_varint
 
@@ -114,7 +114,7 @@ def _decode(data, start, end, n, ts_ms, values, out_at):
     return np.int64(-1)
 
 
-@kernel(i64(RU8, RI64, RI64, I64))
+@short_kernel(i64(RU8, RI64, RI64, I64))
 def count_samples(arena, at, size, n_samples):
     """Sample counts from the headers of chunks. Returns -1, or the first row outside the arena or without a header."""
     for i in range(at.size):

@@ -189,12 +189,24 @@ def _require_warm(module: str) -> None:
 
 def kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile, or load, a loop for exactly these signatures; see the module's docstring."""
+    return _kernel(signatures, _OPTIONS)
+
+
+def short_kernel(*signatures: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A kernel that keeps the interpreter's lock: for work that a tile or a frame bounds well below a millisecond.
+
+    Giving the lock up costs a wait for it afterwards, milliseconds beside a busy Python thread.
+    """
+    return _kernel(signatures, {**_OPTIONS, "nogil": False})
+
+
+def _kernel(signatures: tuple[Any, ...], options: dict[str, Any]) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         module = function.__module__
         if _forbidden:
             _require_warm(module)
-        dispatcher = numba.njit(**_OPTIONS)(function)
+        dispatcher = numba.njit(**options)(function)
         if is_kernel_module(module):
             dispatcher._cache = _KernelCache(function)  # type: ignore[no-untyped-call]
         function.__globals__[function.__name__] = dispatcher  # so that a kernel can call itself

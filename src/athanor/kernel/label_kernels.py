@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, short_kernel
 from athanor.kernel.types import B1, I32, I64, RI32, RI64, RU8, RU64, U8, U64, i64, tup, u64, void
 
 
@@ -97,13 +97,13 @@ def _compare_sets(a, a_at, a_end, b, b_at, b_end):
     return -1 if b_at < b_end else 0
 
 
-@kernel(i64(RU8, i64, i64, RU8, i64, i64))
+@short_kernel(i64(RU8, i64, i64, RU8, i64, i64))
 def compare_labels(a, a_at, a_end, b, b_at, b_end):
     """-1, 0 or 1: the order of two sets in any two arenas."""
     return _compare_sets(a, a_at, a_end, b, b_at, b_end)
 
 
-@kernel(i64(RU8, RI64))
+@short_kernel(i64(RU8, RI64))
 def first_unsorted(arena, offsets):
     """The first row that is not greater than the row before it, or -1: equal neighbours count as unsorted."""
     for i in range(1, offsets.size - 1):
@@ -112,7 +112,7 @@ def first_unsorted(arena, offsets):
     return -1
 
 
-@kernel(void(RU8, RI64, I64, I64))
+@short_kernel(void(RU8, RI64, I64, I64))
 def sort_rows(arena, offsets, order, scratch):
     """Stable merge sort of row numbers by label order; order holds the rows on entry and the sorted rows on exit."""
     n = order.size
@@ -163,13 +163,13 @@ def _hash_span(arena, at, size):
     return value ^ (value >> np.uint64(29))
 
 
-@kernel(void(RU8, RI64, RI64, U64))
+@short_kernel(void(RU8, RI64, RI64, U64))
 def hash_spans(arena, at, size, out):
     for i in range(at.size):
         out[i] = _hash_span(arena, at[i], size[i])
 
 
-@kernel(i64(RU8, RI64, RI64, RU64, I32, I32, I64))
+@short_kernel(i64(RU8, RI64, RI64, RU64, I32, I32, I64))
 def unique_spans(arena, at, size, hashes, slots, codes, firsts):
     """Number equal spans alike, in order of first appearance.
 
@@ -197,7 +197,7 @@ def unique_spans(arena, at, size, hashes, slots, codes, firsts):
     return n
 
 
-@kernel(void(RU8, RI64, RI32, RU8, RI64, RU64, RI64, I64))
+@short_kernel(void(RU8, RI64, RI32, RU8, RI64, RU64, RI64, I64))
 def find_sets(arena, offsets, slots, probe_arena, probe_offsets, probe_hashes, firsts, out):
     """For each probe set its code in a table of unique spans (built by unique_spans over whole sets), or -1."""
     mask = np.uint64(slots.size - 1)
@@ -227,7 +227,7 @@ def _is_kept(arena, name_at, name_size, names, name_offsets, keep):
     return not keep
 
 
-@kernel(i64(RU8, RI64, RU8, RI64, i64, U8, I64))
+@short_kernel(i64(RU8, RI64, RU8, RI64, i64, U8, I64))
 def project(arena, offsets, names, name_offsets, keep, out, out_offsets):
     """Keep only (keep = 1) or drop (keep = 0) the named labels of each set. out has room for all of arena."""
     position = np.int64(0)
@@ -246,7 +246,7 @@ def project(arena, offsets, names, name_offsets, keep, out, out_offsets):
     return position
 
 
-@kernel(void(RU8, RI64, RU8, I64, I64))
+@short_kernel(void(RU8, RI64, RU8, I64, I64))
 def find_column(arena, offsets, name, value_at, value_size):
     """Where each set's value of one label is; size 0 where it lacks the label."""
     for i in range(offsets.size - 1):
@@ -282,7 +282,7 @@ def _put_label(out, at, name, values, value_at, value_size):
     return at + value_size
 
 
-@kernel(i64(RU8, RI64, RU8, RU8, RI64, RI32, U8, I64))
+@short_kernel(i64(RU8, RI64, RU8, RU8, RI64, RI32, U8, I64))
 def set_column(arena, offsets, name, values, value_offsets, codes, out, out_offsets):
     """Give each set the value ``values[codes[i]]`` of one label; an empty value removes it; code -1 leaves the set
     alone.
@@ -320,7 +320,7 @@ def set_column(arena, offsets, name, values, value_offsets, codes, out, out_offs
     return position
 
 
-@kernel(void(RU8, RI64, RI64, U8, RI64))
+@short_kernel(void(RU8, RI64, RI64, U8, RI64))
 def take_spans(arena, at, size, out, out_offsets):
     """Gather spans into one arena; out_offsets are already the running sum of sizes."""
     for i in range(at.size):
@@ -330,7 +330,7 @@ def take_spans(arena, at, size, out, out_offsets):
             out[target + k] = arena[start + k]
 
 
-@kernel(void(RU8, RI64, RU8, RI64, RI64, B1))
+@short_kernel(void(RU8, RI64, RU8, RI64, RI64, B1))
 def sets_equal(arena, offsets, other, other_offsets, rows, out):
     """Whether set i of one table equals set rows[i] of another."""
     for i in range(rows.size):
@@ -340,7 +340,7 @@ def sets_equal(arena, offsets, other, other_offsets, rows, out):
         out[i] = size == other_offsets[rows[i] + 1] - b and _equal_bytes(arena, a, other, b, size)
 
 
-@kernel(tup(i64, u64)(RU8, RI64))
+@short_kernel(tup(i64, u64)(RU8, RI64))
 def count_labels(arena, offsets):
     """How many labels all sets have together, and the longest set in bytes."""
     total = np.int64(0)

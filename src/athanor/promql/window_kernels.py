@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, kernel, short_kernel
 from athanor.kernel.types import B1, F64, I64, RF64, RI64, F64x2, U8x2, f64, i64, void
 
 DIRECT = 8
@@ -60,7 +60,7 @@ def latest(ts, values, offsets, first, step, n, lookback, as_time, out, kind):
             t += step
 
 
-@kernel(i64(RF64))
+@short_kernel(i64(RF64))
 def count_stale(values):
     bits = values.view(np.uint64)
     n = np.int64(0)

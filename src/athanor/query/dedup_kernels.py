@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, kernel, short_kernel
 from athanor.kernel.types import F64, I32, I64, RF64, RI64, U8, b1, f64, i64, void
 
 MIN_TIME = np.int64(-(2**63))
 FIRST_PENALTY_MS = 5000
 
 
-@kernel(i64(RI64, RI64, RI64))
+@short_kernel(i64(RI64, RI64, RI64))
 def count_overlaps(chunk_starts, first_ms, last_ms):
     """How many series have chunks that overlap in time; series i owns chunks [chunk_starts[i], chunk_starts[i + 1])."""
     n = np.int64(0)
@@ -30,7 +30,7 @@ def count_overlaps(chunk_starts, first_ms, last_ms):
     return n
 
 
-@kernel(i64(RF64, RI64))
+@short_kernel(i64(RF64, RI64))
 def count_irregular(values, offsets):
     """How many series are no plain counters: a fall or a NaN somewhere."""
     n = np.int64(0)

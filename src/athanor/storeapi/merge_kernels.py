@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, short_kernel
 from athanor.kernel.label_kernels import compare_labels
 from athanor.kernel.types import I32, I64, RI32, RI64, RU8, RU64, i64, void
 
@@ -19,7 +19,7 @@ def _less_or_equal(arena, offsets, a, b):
     return compare_labels(arena, offsets[a], offsets[a + 1], arena, offsets[b], offsets[b + 1]) <= 0
 
 
-@kernel(i64(RU8, RI64))
+@short_kernel(i64(RU8, RI64))
 def first_descent(arena, offsets):
     """The first row that is smaller than the row before it, or -1: equal neighbours are fine."""
     for i in range(1, offsets.size - 1):
@@ -28,7 +28,7 @@ def first_descent(arena, offsets):
     return np.int64(-1)
 
 
-@kernel(i64(RU8, RI64, i64, RU8, i64, i64))
+@short_kernel(i64(RU8, RI64, i64, RU8, i64, i64))
 def rows_below(arena, offsets, start, bound_arena, bound_at, bound_end):
     """The first row from ``start`` on that is not smaller than the bound; rows are sorted."""
     low = start
@@ -42,7 +42,7 @@ def rows_below(arena, offsets, start, bound_arena, bound_at, bound_end):
     return low
 
 
-@kernel(void(RU8, RI64, I64, I64, I64))
+@short_kernel(void(RU8, RI64, I64, I64, I64))
 def merge_runs(arena, offsets, runs, order, scratch):
     """Merge sorted runs of rows, earlier runs first among equals.
 
@@ -75,7 +75,7 @@ def merge_runs(arena, offsets, runs, order, scratch):
         order[:] = scratch
 
 
-@kernel(i64(RU8, RI64, RI64, I64))
+@short_kernel(i64(RU8, RI64, RI64, I64))
 def group_rows(arena, offsets, order, group_start):
     """Where groups of equal sets begin in the sorted rows: int64[g+1] is filled, g returned; room for n + 1."""
     groups = 0
@@ -103,7 +103,7 @@ def _same_aggregate(i, first_ms, last_ms, aggregate):
     return aggregate[i] > aggregate[i - 1] and first_ms[i] == first_ms[i - 1] and last_ms[i] == last_ms[i - 1]
 
 
-@kernel(i64(RI32, RI64, RI64, RU8, RU8))
+@short_kernel(i64(RI32, RI64, RI64, RU8, RU8))
 def first_overlap(series, first_ms, last_ms, encoding, aggregate):
     """The first chunk row that is empty or begins before the series' chunk before it has ended, or -1.
 
@@ -182,7 +182,7 @@ def _keep_new(start, end, aggregate, hashes, slots, stamps, stamp):
     return False
 
 
-@kernel(i64(RI64, RI64, RI64, RI64, RI64, RU8, RU8, RU64, RI64, RI64, RU8, I64, I32))
+@short_kernel(i64(RI64, RI64, RI64, RI64, RI64, RU8, RU8, RU64, RI64, RI64, RU8, I64, I32))
 def join_chunks(
     order, group_start, starts, first_ms, last_ms, encoding, aggregate, hashes, at, size, arena, rows, owner
 ):  # fmt: skip

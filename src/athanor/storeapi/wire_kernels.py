@@ -16,7 +16,7 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from athanor.kernel.bytes_kernels import le64
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, short_kernel
 from athanor.kernel.types import I32, I64, RU8, U8, U64, i64, tup
 from athanor.kernel.varint_kernels import read_uvarint, uvarint_size, write_uvarint
 
@@ -378,7 +378,7 @@ def _scan_series(
     return OK, at, row, used
 
 
-@kernel(
+@short_kernel(
     tup(i64, i64, i64, i64, i64)(
         RU8, i64, i64, i64, I64, I64, I64, U8, I64, I32, I64, I64, U8, U8, U64, I64, I64
     )
