@@ -132,7 +132,9 @@ class Engine:
         tree = preprocess(tree, window)
         reads = selector_reads(tree, window, options.lookback_ms, options.default_step_ms)
         notes = Notes()
-        settings = Settings(options.lookback_ms, options.default_step_ms, options.delayed_names, is_range)
+        settings = Settings(
+            options.lookback_ms, options.default_step_ms, options.delayed_names, is_range, options.features.since_3_10
+        )
         evaluation = Evaluation(
             storage, self._runner, {read.selector: read.selection for read in reads}, settings, budget,
             QueryRun(cancel, notes), notes, _shared_texts(tree, len(encoded)),

@@ -59,12 +59,16 @@ SHARED_TEXT_LIMIT = 2_000  # bytes of query text up to which equal parts are loo
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the whole evaluation shares; delayed: names are marked and dropped at the very end."""
+    """What the whole evaluation shares.
+
+    delayed: names are marked and dropped at the very end; since_3_10: annotations of that version and later.
+    """
 
     lookback_ms: int
     default_step_ms: int
     delayed: bool
     is_range: bool
+    since_3_10: bool = True
 
 
 class Evaluation:
@@ -362,7 +366,7 @@ class Evaluation:
         return FunctionCall(
             name=node.function.name, grid=grid, vectors=vectors, scalars=scalars, strings=strings, notes=self._notes,
             at=node.start, arg_at=tuple(arg.start for arg in node.args), is_range=self._settings.is_range,
-            delayed=self._settings.delayed, check=self._context.check,
+            delayed=self._settings.delayed, check=self._context.check, since_3_10=self._settings.since_3_10,
         )  # fmt: skip
 
     def _subquery_window(self, node: Call, grid: StepGrid) -> StepBlock:
