@@ -18,7 +18,6 @@ OUR_OWN = {
     "timeout_tiny": "may succeed or not, by the speed of the machine",
     "timeout_negative": "the original answers 422 or 503 at random; ours always 422",
     "errors-timeout_exceeded": "the original answers 422 or 503 at random; ours always 422",
-    "range-matrix_sorted_by_labels": "the original's older library has no warning about sorting ranges",
     "time_now_vector_GET": "the time of the request",
     "time_now_vector_POST": "the time of the request",
     "stores": "the time of the check",
