@@ -53,7 +53,7 @@ def find_values(arena, at, size, first, end, keys, key_offsets, out):
 def _starts_with(arena, at, size, key, key_at, key_size):
     if size < key_size:
         return False
-    for i in range(key_size):  # noqa: SIM110
+    for i in range(key_size):
         if arena[at + i] != key[key_at + i]:
             return False
     return True

@@ -58,7 +58,7 @@ def _put_label(out, at, name_data, name_at, name_size, value_data, value_at, val
 
 @inline
 def _is_dropped(symbol, dropped):
-    for i in range(dropped.size):  # noqa: SIM110
+    for i in range(dropped.size):
         if np.int64(symbol) == dropped[i]:
             return True
     return False
