@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import NotAvailableError
-from athanor.model.tables import LabelTable, Samples, StepBlock
+from athanor.model.tables import HISTOGRAM, LabelTable, Samples, StepBlock
 from athanor.promql.engine import Result
 from athanor.query import json_kernels as kernels
 
@@ -73,8 +74,17 @@ def label_set_text(pairs: Sequence[tuple[str, str]]) -> str:
     return "{" + ",".join(f"{_raw(name)}:{_raw(value)}" for name, value in pairs) + "}"
 
 
+_RAW_SPECIAL = re.compile(r'["\\\x00-\x1f]')
+_RAW_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
 def _raw(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False).replace("\\b", "\\u0008").replace("\\f", "\\u000c")
+    return '"' + _RAW_SPECIAL.sub(_raw_escape, value) + '"'
+
+
+def _raw_escape(found: re.Match[str]) -> str:
+    character = found[0]
+    return _RAW_ESCAPES.get(character) or f"\\u{ord(character):04x}"
 
 
 def plain_number(value: float) -> str:
@@ -95,14 +105,20 @@ def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[byte
     if result.type == "scalar":
         assert result.scalar is not None
         return iter((_pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"'),))
-    table = result.block if result.block is not None else result.samples
-    assert table is not None
-    if table.histograms is not None:
-        raise NotAvailableError("native histograms in answers")
     if result.block is not None:
+        _refuse_histograms(result.block.kind)
         return _joined(_block_pieces(result.block, single=result.type == "vector"), pool)
     assert result.labels is not None and result.samples is not None
-    return _joined(_sample_pieces(result.labels, result.samples), pool)
+    samples = result.samples
+    if samples.kind is not None:
+        _refuse_histograms(samples.kind[samples.offsets[0] : samples.offsets[-1]])
+    return _joined(_sample_pieces(result.labels, samples), pool)
+
+
+def _refuse_histograms(kind: U8) -> None:
+    """The value of such a cell is a row of another table; a table that no cell names is no obstacle."""
+    if kind.size and kind.max() == HISTOGRAM:
+        raise NotAvailableError("native histograms in answers")
 
 
 def text_bytes_held(result: Result) -> int:
