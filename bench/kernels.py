@@ -31,7 +31,10 @@ from athanor.model.tables import Samples, StepBlock, StepGrid, label_table
 from athanor.model.workspace import Workspace
 from athanor.promql.engine import Result
 from athanor.promql.notes import Notes
+from athanor.query.dedup import Reading, read_series
 from athanor.query.json_result import result_pieces
+from athanor.storeapi.frames import read_series_frame, write_series_frames
+from athanor.storeapi.rows import chunk_starts
 from generate import sorted_labels, wide_series
 
 N_SERIES, N_SAMPLES = 200, 5760
@@ -91,6 +94,24 @@ def chunk_rows() -> list[Row]:
         arguments = chunks.arena, chunks.at, chunks.size, out_at, ts_ms, bits, bad_at
         rows.append(Row(f"XOR decode: {name}", "samples", n, lambda a=arguments: xor_kernels.decode(*a)))
         rows.append(Row(f"XOR encode: {name}", "samples", n, lambda s=samples: encode_samples(s)))
+    return rows
+
+
+def frame_rows() -> list[Row]:
+    """The whole way of a query: frames as they come from a store, parsed, read, deduplicated to samples."""
+    rows, workspace = [], Workspace()
+    reading = Reading(FIRST_MS, FIRST_MS + N_SAMPLES * STEP_MS, is_counter=True, deduplicate=True)
+    for name, samples in shapes().items():
+        table = encode_samples(samples)
+        labels = label_table([[("__name__", "c"), ("instance", f"i-{i:04}")] for i in range(samples.n_series)])
+        frames = list(write_series_frames(labels, table, 45))
+
+        def decode(frames: list[bytes] = frames) -> None:
+            for data in frames:
+                frame = read_series_frame(data)
+                read_series(frame.chunks, chunk_starts(frame.chunks, len(frame)), reading, workspace)
+
+        rows.append(Row(f"frames to samples: {name}", "samples", samples.values.size, decode))
     return rows
 
 
@@ -172,7 +193,7 @@ def main() -> None:
     print("| kernel | unit | a second, one core |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
-        for row in [*chunk_rows(), *block_rows(Path(directory)), *checksum_rows(), *text_rows()]:
+        for row in [*chunk_rows(), *frame_rows(), *block_rows(Path(directory)), *checksum_rows(), *text_rows()]:
             found = rate(row, rounds)
             text = f"{found / 1e9:.2f} G" if found >= 1e9 else f"{found / 1e6:.1f} M"
             print(f"| {row.kernel} | {row.unit} | {text} |", flush=True)
