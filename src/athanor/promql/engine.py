@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -14,7 +15,8 @@ from athanor.model.cancel import NEVER, CancelToken
 from athanor.model.select import Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
-from athanor.promql.ast import Node, NumberLiteral, Paren, StepInvariant, StringLiteral, unwrap, walk
+from athanor.promql.ast import Node, NumberLiteral, Paren, StepInvariant, StringLiteral, children, unwrap, walk
+from athanor.promql.errors import QueryError
 from athanor.promql.execute import SHARED_TEXT_LIMIT, Evaluation, Settings
 from athanor.promql.features import Features
 from athanor.promql.notes import Notes
@@ -23,6 +25,9 @@ from athanor.promql.preprocess import QueryWindow, preprocess, require_range_typ
 from athanor.promql.printer import text
 from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
+
+MAX_DEPTH = 5_000  # levels of a tree; evaluation follows it with Python's own stack
+FRAMES_PER_LEVEL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,7 @@ class Engine:
 
     def __init__(self, options: EngineOptions | None = None, n_threads: int = 2) -> None:
         self.options = options or EngineOptions()
+        sys.setrecursionlimit(max(sys.getrecursionlimit(), MAX_DEPTH * FRAMES_PER_LEVEL))
         self._runner = TileRunner(n_threads)
 
     def instant(
@@ -127,6 +133,7 @@ class Engine:
         options = options or self.options
         encoded = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else query
         tree = parse(query, options.features)
+        _check_depth(tree)
         if is_range:
             require_range_type(tree)
         tree = preprocess(tree, window)
@@ -143,6 +150,15 @@ class Engine:
 
     def close(self) -> None:
         self._runner.close()
+
+
+def _check_depth(tree: Node) -> None:
+    level, depth = [tree], 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise QueryError(f"the expression is nested more than {MAX_DEPTH} levels deep; split it")
+        level = [kid for node in level for kid in children(node)]
 
 
 def _shared_texts(tree: Node, n_bytes: int) -> frozenset[str]:

@@ -13,7 +13,7 @@ from athanor.model.tables import StepBlock, StepGrid
 from athanor.promql.blocks import NAME_LABELS
 from athanor.promql.notes import Notes
 
-LABEL_LIMIT_BYTES = 256 << 20  # label sets that one call may make; a query's text alone can ask for any amount
+LABEL_LIMIT_BYTES = 64 << 20  # what one call may add to label sets; a query's text alone can ask for any amount
 
 
 def _never() -> None:
@@ -26,7 +26,7 @@ class FunctionCall:
 
     vectors, scalars (float64[n] each), strings: the evaluated arguments of each type, in argument order; at: byte
     position of the call, arg_at: of every argument of any type; delayed: the metric name is marked instead of removed;
-    label_limit_bytes: how large the label sets of the answer may be; check: raises when the query was cancelled;
+    label_limit_bytes: how much larger the label sets may become; check: raises when the query was cancelled;
     since_3_10: annotate as Prometheus 3.10 and later do, else as the library inside Thanos 0.43 (3.9.1) does.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 from athanor.kernel import labels
 from athanor.model.arrays import B1, I32
 from athanor.model.matchers import RegexError, compile_regex
-from athanor.model.tables import LabelTable, StepBlock
+from athanor.model.tables import StepBlock
 from athanor.promql.errors import QueryError
 from athanor.promql.function_call import FunctionCall
 
@@ -35,7 +35,7 @@ def label_replace(call: FunctionCall) -> StepBlock:
     column = labels.column(source.labels, source_name)
     pieces = compile_template(template, regex.groups, regex.groupindex)
     used = np.bincount(column.codes, minlength=len(column.values)).tolist()
-    room = _Room(call, source.labels, destination)
+    room = _Room(call, destination)
     results: list[bytes] = []
     codes_of_values = np.full(len(column.values), -1, np.int32)
     for code, value in enumerate(column.values):
@@ -71,14 +71,18 @@ def label_join(call: FunctionCall) -> StepBlock:
     if not _is_label_name(destination):
         raise QueryError(f"invalid destination label name in label_join(): {destination}")
     source = call.vectors[0]
-    columns = [labels.column(source.labels, name) for name in names]
+    distinct = {}
+    for name in dict.fromkeys(names):  # one name can stand in the call any number of times
+        call.check()
+        distinct[name] = labels.column(source.labels, name)
+    columns = [distinct[name] for name in names]
     codes = np.zeros(len(source.labels), np.int64)
-    for column in columns:
+    for column in distinct.values():
         # Renumbered after each column, so that the product of two counts of rows never overflows.
         codes = np.unique(codes * max(1, len(column.values)) + column.codes, return_inverse=True)[1].reshape(-1)
     firsts = np.unique(codes, return_index=True)[1]
     used = np.bincount(codes, minlength=firsts.size).tolist()
-    room = _Room(call, source.labels, destination)
+    room = _Room(call, destination)
     glue = separator.encode("utf-8", "surrogateescape")
     results = []
     for code, row in enumerate(firsts.tolist()):
@@ -89,18 +93,18 @@ def label_join(call: FunctionCall) -> StepBlock:
 
 
 class _Room:
-    """Adds up the bytes of the answer's label sets before anything is written."""
+    """Adds up the bytes by which the label sets grow before anything is written."""
 
-    def __init__(self, call: FunctionCall, table: LabelTable, destination: str) -> None:
+    def __init__(self, call: FunctionCall, destination: str) -> None:
         self._name, self._limit_bytes = call.name, call.label_limit_bytes
         self._each_bytes = LABEL_FRAME_BYTES + len(destination.encode())
-        self._bytes = table.n_bytes
+        self._bytes = 0
 
     def take(self, n_rows: int, value_bytes: int) -> None:
         self._bytes += n_rows * (self._each_bytes + value_bytes) + value_bytes
         if self._bytes > self._limit_bytes:
             raise QueryError(
-                f"{self._name} would make more than {self._limit_bytes} bytes of labels; "
+                f"{self._name} would add more than {self._limit_bytes} bytes of labels; "
                 "select fewer series or write shorter values"
             )
 

@@ -9,14 +9,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from athanor.model.cancel import CancelToken
 from athanor.query.json_result import json_text, json_texts
 
 Form = dict[str, list[str]]
 JSON_TYPE = "application/json"
 NO_STORE = (("Cache-Control", "no-store"),)
+_HEX_VALUES = np.full(256, -1, np.int16)
+_HEX_VALUES[list(b"0123456789")] = np.arange(10)
+_HEX_VALUES[list(b"abcdef")] = _HEX_VALUES[list(b"ABCDEF")] = np.arange(10, 16)
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
-_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 STATUS = {"bad_data": 400, "execution": 422, "canceled": 503, "timeout": 503, "internal": 500}
 
@@ -126,7 +130,18 @@ def _unescape(text: bytes) -> str:
 
 
 def _unescape_path(text: bytes) -> bytes:
-    return _ESCAPE.sub(lambda match: bytes((int(match[1], 16),)), text) if b"%" in text else text
+    """Escapes become their bytes, what is no escape stays; as arrays, because a text may be nothing but escapes."""
+    if b"%" not in text:
+        return text
+    raw = np.frombuffer(text + b"  ", np.uint8)
+    at = np.flatnonzero(raw == ord("%"))
+    high, low = _HEX_VALUES[raw[at + 1]], _HEX_VALUES[raw[at + 2]]
+    is_escape = (high >= 0) & (low >= 0)
+    at = at[is_escape]
+    out, kept = raw.copy(), np.ones(raw.size, np.bool_)
+    out[at] = high[is_escape] * 16 + low[is_escape]
+    kept[at + 1] = kept[at + 2] = False
+    return out[kept][:-2].tobytes()
 
 
 def _multipart(content_type: str, body: bytes) -> Form:
