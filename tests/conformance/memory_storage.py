@@ -48,6 +48,9 @@ class MemoryTile:
         offsets = np.concatenate(([0], np.cumsum([len(c) for c in chosen]))).astype(np.int64)
         return Samples(ts, np.array(bits, np.float64), offsets)
 
+    def drop(self) -> None:
+        """Nothing is accounted."""
+
 
 def is_stale(value: object) -> bool:
     return value is STALE or (isinstance(value, float) and np.float64(value).view(np.uint64) == 0x7FF0000000000002)

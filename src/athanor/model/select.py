@@ -52,6 +52,10 @@ class Tile(Protocol):
         """Decode and deduplicate; called once, in a worker thread; the arrays belong to the workspace."""
         ...
 
+    def drop(self) -> None:
+        """Give the tile's memory back without decoding it: called instead of `samples`."""
+        ...
+
 
 class Storage(Protocol):
     """Where the engine reads. Warnings go to `on_warning`; a broken selection raises."""

@@ -41,6 +41,31 @@ def full_width(source: StepBlock) -> StepBlock:
     return with_data(source, values, kind)
 
 
+def spread(source: StepBlock, grid: StepGrid) -> StepBlock:
+    """A block of one step over all steps of a grid."""
+    return full_width(StepBlock(grid, source.values, source.kind, source.labels, source.drop_name, source.histograms))
+
+
+def join_steps(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
+    """Consecutive pieces of a grid as one block: a row for each series of any of them, in label order where the pieces
+    are, else by first appearance."""
+    every = labels.concat([p.labels for p in parts])
+    codes, firsts = labels.unique(every)
+    values, kind = np.zeros((firsts.size, grid.n)), np.zeros((firsts.size, grid.n), np.uint8)
+    drop_name = np.zeros(firsts.size, np.bool_)
+    step, row = 0, 0
+    for part in parts:
+        rows = codes[row : row + len(part.labels)]
+        values[rows, step : step + part.grid.n] = part.values
+        kind[rows, step : step + part.grid.n] = part.kind
+        drop_name[rows] |= part.drop_name
+        step, row = step + part.grid.n, row + len(part.labels)
+    joined = StepBlock(grid, values, kind, labels.take(every, firsts), drop_name)
+    if all(labels.is_strictly_sorted(p.labels) for p in parts):
+        joined = take_rows(joined, labels.sort_order(joined.labels))
+    return joined
+
+
 def concat_blocks(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
     """The series of all parts, one after the other."""
     if len(parts) == 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,14 +14,14 @@ from athanor.model.cancel import NEVER, CancelToken
 from athanor.model.select import Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
-from athanor.promql.ast import Node, NumberLiteral, Paren, StepInvariant, StringLiteral, children, unwrap, walk
+from athanor.promql.ast import Node, StringLiteral, children, unwrap
 from athanor.promql.errors import QueryError
-from athanor.promql.execute import SHARED_TEXT_LIMIT, Evaluation, Settings
+from athanor.promql.execute import Evaluation, one_series
 from athanor.promql.features import Features
 from athanor.promql.notes import Notes
 from athanor.promql.parser import parse
+from athanor.promql.planner import Planner, Settings
 from athanor.promql.preprocess import QueryWindow, preprocess, require_range_type
-from athanor.promql.printer import text
 from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
 
@@ -142,10 +141,8 @@ class Engine:
         settings = Settings(
             options.lookback_ms, options.default_step_ms, options.delayed_names, is_range, options.features.since_3_10
         )
-        evaluation = Evaluation(
-            storage, self._runner, {read.selector: read.selection for read in reads}, settings, budget,
-            QueryRun(cancel, notes), notes, _shared_texts(tree, len(encoded)),
-        )  # fmt: skip
+        planner = Planner(tree, {read.selector: read.selection for read in reads}, settings, budget.take)
+        evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes)
         return _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
 
     def close(self) -> None:
@@ -161,18 +158,6 @@ def _check_depth(tree: Node) -> None:
         level = [kid for node in level for kid in children(node)]
 
 
-def _shared_texts(tree: Node, n_bytes: int) -> frozenset[str]:
-    """Parts that occur more than once and are worth evaluating once."""
-    if n_bytes > SHARED_TEXT_LIMIT:
-        return frozenset()
-    counts = Counter(
-        text(node)
-        for node in walk(tree)
-        if node.type == "vector" and not isinstance(node, NumberLiteral | StringLiteral | Paren | StepInvariant)
-    )
-    return frozenset(t for t, count in counts.items() if count > 1)
-
-
 def _answer(
     evaluation: Evaluation, tree: Node, grid: StepGrid, notes: Notes, query: bytes, is_range: bool, delayed: bool
 ) -> Result:
@@ -183,8 +168,7 @@ def _answer(
         scalar = evaluation.scalar(tree, grid)
         if not is_range:
             return Result("scalar", grid, notes, query, scalar=scalar)
-        one = blocks.block(grid, labels.empty_sets(1), scalar[None, :].copy(), np.ones((1, grid.n), np.uint8))
-        return Result("matrix", grid, notes, query, block=one)
+        return Result("matrix", grid, notes, query, block=one_series(grid, scalar))
     if tree.type == "matrix":
         table, samples = evaluation.matrix(tree, grid)
         return Result("matrix", grid, notes, query, labels=table, samples=samples)

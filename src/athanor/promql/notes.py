@@ -35,6 +35,11 @@ class Notes:
         with self._lock:
             self._notes[note.text] = note
 
+    def extend(self, others: Notes) -> None:
+        """The annotations of a part of the work, after those that are here."""
+        for note in others:
+            self._add(note)
+
     def __iter__(self):  # type: ignore[no-untyped-def]
         return iter(list(self._notes.values()))
 

@@ -1,15 +1,14 @@
 """Row by row: the part of a plan that works on whole series and so runs inside the tile of its selector.
 
-A `RowSource` is a selector and a function from a decoded tile to a block of steps. Window functions, elementwise
-functions and operators with a scalar extend it; reductions consume it tile by tile; everything else collects it
-into one block.
+A `RowSource` is a selector and the functions that a decoded tile goes through on its way to a block of steps.
+Reductions consume it tile by tile; everything else collects it into one block.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import local
 
@@ -26,27 +25,28 @@ from athanor.promql.notes import Notes
 from athanor.promql.step_kernels import to_samples
 from athanor.promql.windows import evaluate_windows, latest_samples
 
-TileFunction = Callable[[LabelTable, Samples, Workspace], StepBlock]
+Leaf = Callable[[LabelTable, Samples, Workspace, Notes], StepBlock]
+Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
 COUNTER_SUFFIXES = (b"_total", b"_sum", b"_count", b"_bucket")
-CELL_BYTES = 9
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """Rows of one selection. unique: no two rows can become equal, whatever labels were dropped on the way.
+    """Rows of one selection: leaf turns samples into steps, stages follow in order.
 
-    n_inner_steps: steps of the subqueries inside, which each series of a tile holds while the tile is evaluated.
+    row_bytes: what one series holds while its tile is evaluated, all stages together.
     """
 
     selection: Selection
-    grid: StepGrid
-    run: TileFunction
-    unique: bool
-    n_inner_steps: int = 0
+    leaf: Leaf
+    stages: tuple[Stage, ...]
+    row_bytes: int
 
-    def then(self, stage: Callable[[StepBlock], StepBlock]) -> RowSource:
-        before = self.run
-        return replace(self, run=lambda table, samples, workspace: stage(before(table, samples, workspace)))
+    def run(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
+        result = self.leaf(table, samples, workspace, notes)
+        for stage in self.stages:
+            result = stage(result, workspace, notes)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,43 +54,43 @@ class WindowCall:
     """A range function over windows that end at first_ms + j * step_ms (offset and @ applied)."""
 
     name: str
+    grid: StepGrid
     first_ms: int
     step_ms: int
     range_ms: int
     args: tuple[F64, ...]
     drops_name: bool
-    notes: Notes
+    delayed: bool
     at: int
 
-    def evaluate(
-        self, table: LabelTable, samples: Samples, grid: StepGrid, workspace: Workspace, delayed: bool
-    ) -> StepBlock:
+    def over_samples(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
+        grid = self.grid
         values, kind = _cells(len(table), grid.n)
         evaluate_windows(
             self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
             workspace, evaluation=(grid.first_ms, grid.step_ms),
         )  # fmt: skip
         if self.name in ("rate", "increase"):
-            self._note_gauges(table, kind)
+            self._note_gauges(table, kind, notes)
         if not self.drops_name:
             return block(grid, table, values, kind)
-        if delayed:
+        if self.delayed:
             return StepBlock(grid, values, kind, table, np.ones(len(table), np.bool_))
         return block(grid, labels.drop(table, NAME_LABELS), values, kind)
 
-    def evaluate_block(self, inside: StepBlock, grid: StepGrid, workspace: Workspace, delayed: bool) -> StepBlock:
+    def over_block(self, inside: StepBlock, workspace: Workspace, notes: Notes) -> StepBlock:
         """Over a subquery: the cells of its inside are the samples, and its marks to drop names stay."""
-        result = self.evaluate(inside.labels, samples_of(inside, workspace), grid, workspace, delayed)
-        if not delayed:
+        result = self.over_samples(inside.labels, samples_of(inside, workspace), workspace, notes)
+        if not self.delayed:
             return result
         return replace(result, drop_name=result.drop_name | inside.drop_name)
 
-    def _note_gauges(self, table: LabelTable, kind: U8) -> None:
+    def _note_gauges(self, table: LabelTable, kind: U8, notes: Notes) -> None:
         names = labels.column(table, labels.METRIC_NAME)
         for code, name in enumerate(names.values):
             if name and not name.endswith(COUNTER_SUFFIXES) and kind[names.codes == code].any():
                 text = name.decode("utf-8", "replace").replace("\\", "\\\\").replace('"', '\\"')
-                self.notes.info(
+                notes.info(
                     f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{text}"', self.at
                 )
 
@@ -99,35 +99,20 @@ def _cells(n_series: int, n_steps: int) -> tuple[F64, U8]:
     return np.empty((n_series, n_steps), np.float64), np.empty((n_series, n_steps), np.uint8)
 
 
-def instant_rows(
-    selection: Selection, grid: StepGrid, first_ms: int, step_ms: int, lookback_ms: int, as_time: bool
-) -> RowSource:
+@dataclass(frozen=True, slots=True)
+class InstantRead:
     """An instant selector, or with as_time the times of its samples in seconds."""
 
-    def run(table: LabelTable, samples: Samples, workspace: Workspace) -> StepBlock:
-        values, kind = _cells(len(table), grid.n)
-        latest_samples(samples, first_ms, step_ms, grid.n, lookback_ms, values, kind, as_time)
-        return block(grid, table, values, kind)
+    grid: StepGrid
+    first_ms: int
+    step_ms: int
+    lookback_ms: int
+    as_time: bool
 
-    return RowSource(selection, grid, run, unique=True)
-
-
-def window_rows(selection: Selection, grid: StepGrid, call: WindowCall, unique: bool, delayed: bool) -> RowSource:
-    """A range function over a range selector."""
-
-    def run(table: LabelTable, samples: Samples, workspace: Workspace) -> StepBlock:
-        return call.evaluate(table, samples, grid, workspace, delayed)
-
-    return RowSource(selection, grid, run, unique)
-
-
-def subquery_rows(inner: RowSource, grid: StepGrid, call: WindowCall, unique: bool, delayed: bool) -> RowSource:
-    """A range function over a subquery whose inside is row by row."""
-
-    def run(table: LabelTable, samples: Samples, workspace: Workspace) -> StepBlock:
-        return call.evaluate_block(inner.run(table, samples, workspace), grid, workspace, delayed)
-
-    return RowSource(inner.selection, grid, run, unique and inner.unique, inner.n_inner_steps + inner.grid.n)
+    def __call__(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
+        values, kind = _cells(len(table), self.grid.n)
+        latest_samples(samples, self.first_ms, self.step_ms, self.grid.n, self.lookback_ms, values, kind, self.as_time)
+        return block(self.grid, table, values, kind)
 
 
 def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
@@ -148,6 +133,16 @@ def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
     return Samples(ts[:kept], values[:kept], offsets)
 
 
+Work = tuple[StepBlock, Notes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    tile: Tile
+    future: Future[Work]
+    held_bytes: int
+
+
 class TileRunner:
     """Worker threads of all queries, each with a workspace of its own."""
 
@@ -162,41 +157,65 @@ class TileRunner:
             workspace = self._local.workspace = Workspace()
         return workspace
 
-    def _one(self, source: RowSource, tile: Tile, context: QueryContext) -> StepBlock:
-        workspace = self._workspace()
+    def _one(self, source: RowSource, tile: Tile, context: QueryContext) -> Work:
+        workspace, notes = self._workspace(), Notes()
         context.check()
         samples = tile.samples(workspace)
         context.check()
-        return source.run(tile.labels, samples, workspace)
+        return source.run(tile.labels, samples, workspace, notes), notes
 
     def run(
-        self, storage: Storage, source: RowSource, budget: Budget, context: QueryContext
+        self, storage: Storage, source: RowSource, budget: Budget, context: QueryContext, notes: Notes
     ) -> Iterator[tuple[StepBlock, int]]:
-        """Evaluated tiles in their order, each with the bytes that it holds in the budget: the consumer gives them
-        back.
+        """Evaluated tiles in their order, each with the bytes that it holds in the budget, which the consumer gives
+        back. Annotations are added in the order of the tiles too.
 
         Only a few tiles are ahead of the consumer, so that a slow one holds the streams back.
         """
-        running: deque[tuple[Future[StepBlock], int]] = deque()
+        running: deque[_Running] = deque()
         tiles = storage.select(source.selection, budget, context)
         try:
             for tile in tiles:
-                n_steps = source.grid.n + source.n_inner_steps
-                n_bytes = len(tile.labels) * n_steps * CELL_BYTES
-                budget.take(f"a tile of {len(tile.labels)} series x {n_steps} steps", n_bytes)
-                running.append((self._pool.submit(self._one, source, tile, context), n_bytes))
-                while len(running) > self._n_threads + 1 or (running and running[0][0].done()):
-                    future, held = running.popleft()
-                    yield future.result(), held
+                self._submit(source, tile, budget, context, running)
+                while len(running) > self._n_threads + 1 or (running and running[0].future.done()):
+                    yield self._next(running, notes)
             while running:
-                future, held = running.popleft()
-                yield future.result(), held
+                yield self._next(running, notes)
         finally:
-            for future, _ in running:
-                future.cancel()
+            self._abandon(running, budget)
             close = getattr(tiles, "close", None)
             if close is not None:
                 close()
+
+    def _submit(
+        self, source: RowSource, tile: Tile, budget: Budget, context: QueryContext, running: deque[_Running]
+    ) -> None:
+        n_bytes = len(tile.labels) * source.row_bytes
+        try:
+            budget.take(f"a tile of {len(tile.labels)} series x {source.row_bytes} bytes of steps", n_bytes)
+        except BaseException:
+            tile.drop()
+            raise
+        running.append(_Running(tile, self._pool.submit(self._one, source, tile, context), n_bytes))
+
+    @staticmethod
+    def _next(running: deque[_Running], notes: Notes) -> tuple[StepBlock, int]:
+        result, own = running[0].future.result()
+        held = running.popleft().held_bytes
+        notes.extend(own)
+        return result, held
+
+    @staticmethod
+    def _abandon(running: deque[_Running], budget: Budget) -> None:
+        """Nothing of a query that ended early works on: tiles not begun are dropped, those begun end first."""
+        begun = []
+        for one in running:
+            if one.future.cancel():
+                one.tile.drop()
+            else:
+                begun.append(one.future)
+        wait(begun)
+        budget.give(sum(one.held_bytes for one in running))
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
