@@ -162,7 +162,8 @@ def set_column(table: LabelTable, name: str, codes: I32, values: Sequence[bytes]
         table.arena, table.offsets, as_bytes(encoded_name), as_bytes(b"".join(values)), offsets,
         np.ascontiguousarray(codes, np.int32), out, out_offsets,
     )  # fmt: skip
-    return LabelTable(out[:end].copy(), out_offsets)
+    # The unused room is given back where it is worth a copy.
+    return LabelTable(out[:end] if end > out.size - out.size // 8 else out[:end].copy(), out_offsets)
 
 
 class SetIndex:

@@ -23,7 +23,8 @@ class OverBudget(AthanorError):
 class Budget:
     """Bytes that one query, or one process as parent of its queries, may hold. Thread-safe.
 
-    A query's budget is a context manager: whatever it still holds is released when the query ends in any way.
+    A query's budget is a context manager: whatever it still holds is released when the query ends in any way. After
+    that nothing can be taken, and giving back changes nothing: threads that still wind up own nothing any more.
     """
 
     def __init__(self, limit_bytes: int, parent: Budget | None = None) -> None:
@@ -31,6 +32,7 @@ class Budget:
         self._parent = parent
         self._held = 0
         self._peak = 0
+        self._ended = False
         self._lock = threading.Lock()
 
     @property
@@ -44,6 +46,8 @@ class Budget:
     def take(self, who: str, n_bytes: int) -> None:
         """Reserve before allocating; raises OverBudget and reserves nothing where it does not fit."""
         with self._lock:
+            if self._ended:
+                raise AthanorError(f"{who} needs {n_bytes} bytes, but its query has ended")
             if self._held + n_bytes > self.limit_bytes:
                 raise OverBudget(who, n_bytes, self._held, self.limit_bytes)
             self._held += n_bytes
@@ -51,13 +55,16 @@ class Budget:
         if self._parent is not None:
             try:
                 self._parent.take(who, n_bytes)
-            except OverBudget:
+            except AthanorError:
                 with self._lock:
-                    self._held -= n_bytes
+                    if not self._ended:
+                        self._held -= n_bytes
                 raise
 
     def give(self, n_bytes: int) -> None:
         with self._lock:
+            if self._ended:
+                return
             self._held -= n_bytes
             if self._held < 0:
                 raise AssertionError(f"BUG: {-self._held} bytes more were given back than taken")
@@ -77,6 +84,6 @@ class Budget:
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
-            left, self._held = self._held, 0
+            left, self._held, self._ended = self._held, 0, True
         if self._parent is not None and left:
             self._parent.give(left)

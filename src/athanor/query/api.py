@@ -58,6 +58,9 @@ class QueryMetrics:
             "thanos_query_range_requested_timespan_duration_seconds", "Time spans of range queries.", SPAN_BUCKETS
         )
         labels = ("engine", "mode")
+        self.held = registry.gauge(
+            "athanor_queries_held", "Queries that are evaluated or whose answer is not yet written or dropped."
+        )
         self._running = registry.gauge_family("prometheus_engine_queries", "Queries that run or wait.", labels)
         self._durations = registry.summary_family(
             "prometheus_engine_query_duration_seconds", "How long the phases of queries took.", (*labels, "slice")
@@ -130,6 +133,8 @@ class QueryApi:
         timings = _Timings()
         self._metrics.running(params.engine, 1)
         held = ExitStack()
+        self._metrics.held.inc()
+        held.callback(self._metrics.held.dec)
         try:
             with self._slot(deadline, timings):
                 prepared_at = time.perf_counter()
@@ -142,6 +147,9 @@ class QueryApi:
                 timings.evaluated_s = time.perf_counter() - evaluated_at
             budget.take("the answer's text", text_bytes_held(result))
             return self._reply(params, result, storage, timings, held.pop_all().close)
+        except BaseException:
+            deadline.cancel("the query has failed")  # its streams end now, not when the error is forgotten
+            raise
         finally:
             held.close()
             self._metrics.running(params.engine, -1)

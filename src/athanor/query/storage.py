@@ -194,9 +194,14 @@ class FanoutStorage:
             on_usage=self.usage.append,
         )
         batches = self._fanout.series(series_request(selection, options), budget, call)
-        for batch in batches:
-            context.check()
-            yield from tiles_of(batch, aggregates, reading, budget)
+        try:
+            for batch in batches:
+                context.check()
+                yield from tiles_of(batch, aggregates, reading, budget)
+        finally:
+            close = getattr(batches, "close", None)
+            if close is not None:
+                close()
 
 
 __all__ = ["RAW", "Fanout", "FanoutStorage", "QuerierOptions", "SeriesTile", "aggregates_for", "series_request"]

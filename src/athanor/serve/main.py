@@ -142,11 +142,12 @@ def _run(program: str, argv: Sequence[str], parsed: Parsed, table: Table) -> int
 
 
 def _run_role(argv: Sequence[str], parsed: Parsed, table: Table, config_class: type[GlobalConfig], log: Logger) -> int:
-    from athanor.kernel.release import release_loading_memory
+    from athanor.kernel.release import limit_heaps, release_loading_memory
     from athanor.model.errors import AthanorError, OperatorError
     from athanor.serve.config import build
     from athanor.serve.process import make_runtime
 
+    limit_heaps()
     runtime = make_runtime(
         parsed.command, log, flags=parsed.values, shown_flags=shown_flags(parsed, table), argv=tuple(argv)
     )

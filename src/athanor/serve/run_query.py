@@ -64,6 +64,10 @@ def run(config: QueryConfig, runtime: Runtime) -> None:
         "athanor_memory_held_bytes", "Bytes that running requests have reserved.",
         lambda: float(process_budget.held_bytes),
     )  # fmt: skip
+    registry.gauge_function(
+        "athanor_memory_held_peak_bytes", "The most bytes that running requests have reserved together.",
+        lambda: float(process_budget.peak_bytes),
+    )  # fmt: skip
     memory = Memory(process_budget, int(process_budget.limit_bytes * QUERY_SHARE))
     engine = Engine(
         EngineOptions(config.lookback_ms, config.default_evaluation_interval_ms, Features.thanos_0_43()), n_cpus

@@ -50,6 +50,11 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
     registry.gauge_function(
         "athanor_memory_held_bytes", "Bytes that running requests have reserved.", lambda: float(budget.held_bytes)
     )
+    registry.gauge_function(
+        "athanor_memory_held_peak_bytes",
+        "The most bytes that running requests have reserved together.",
+        lambda: float(budget.peak_bytes),
+    )
     gateway = Gateway(
         blocks,
         GatewayOptions(
