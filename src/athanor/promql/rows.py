@@ -62,13 +62,14 @@ class WindowCall:
     drops_name: bool
     delayed: bool
     at: int
+    check: Callable[[], None]
 
     def over_samples(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
         grid = self.grid
         values, kind = _cells(len(table), grid.n)
         evaluate_windows(
             self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
-            workspace, evaluation=(grid.first_ms, grid.step_ms),
+            workspace, evaluation=(grid.first_ms, grid.step_ms), check=self.check,
         )  # fmt: skip
         if self.name in ("rate", "increase"):
             self._note_gauges(table, kind, notes)
@@ -159,7 +160,11 @@ class TileRunner:
 
     def _one(self, source: RowSource, tile: Tile, context: QueryContext) -> Work:
         workspace, notes = self._workspace(), Notes()
-        context.check()
+        try:
+            context.check()
+        except BaseException:
+            tile.drop()
+            raise
         samples = tile.samples(workspace)
         context.check()
         return source.run(tile.labels, samples, workspace, notes), notes

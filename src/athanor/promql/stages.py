@@ -58,7 +58,7 @@ class Stages:
         _check_window_arguments(operator, scalars, self._notes)
         return WindowCall(
             operator.name, operator.grid, operator.first_ms, operator.step_ms, operator.range_ms, scalars,
-            not operator.keeps_name, self._settings.delayed, operator.range_at,
+            not operator.keeps_name, self._settings.delayed, operator.range_at, self._check,
         )  # fmt: skip
 
     def function_call(

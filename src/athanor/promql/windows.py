@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -140,6 +141,32 @@ WINDOW_FUNCTIONS: dict[str, _Run] = {
 }
 
 
+# These look at every sample of every window, or keep the window sorted; the others slide.
+_SCANNING = frozenset({
+    "ts_of_max_over_time", "ts_of_min_over_time", "stdvar_over_time", "stddev_over_time", "quantile_over_time",
+    "mad_over_time", "double_exponential_smoothing",
+})  # fmt: skip
+PIECE_WORK = 2_000_000  # samples and cells that a kernel looks at between two checks for cancellation: 10 to 20 ms
+
+
+def pieces(name: str, samples: Samples, step_ms: int, n: int, range_ms: int) -> list[int]:
+    """Rows at which kernel calls begin, and the end."""
+    per_row = np.diff(samples.offsets) + n
+    if name in _SCANNING:
+        share = range_ms / max(1, (n - 1) * step_ms + range_ms)
+        per_row = per_row + (np.diff(samples.offsets) * min(1.0, share) * n).astype(np.int64)
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(per_row)))
+    borders, end = [0], samples.n_series
+    while borders[-1] < end:
+        reached = int(np.searchsorted(total, total[borders[-1]] + PIECE_WORK, "right")) - 1
+        borders.append(min(end, max(reached, borders[-1] + 1)))
+    return borders
+
+
+def _never() -> None:
+    """Nothing can cancel this work."""
+
+
 def without_stale(samples: Samples, workspace: Workspace) -> Samples:
     """The samples less stale markers, which range selectors never see; the same arrays where there are none."""
     if not kernels.count_stale(samples.values):
@@ -163,16 +190,27 @@ def evaluate_windows(
     kind: U8,
     workspace: Workspace,
     evaluation: tuple[int, int] | None = None,
+    check: Callable[[], None] = _never,
 ) -> None:
     """Fill values, kind ([series, n]) with a range function over windows (end - range_ms, end].
 
     first_ms: end of the first window, offset and @ already applied; args: float64[n] for each scalar argument, in
-    order; evaluation: first and step (ms) of the times that predict_linear starts from (default first_ms, step_ms).
+    order; evaluation: first and step (ms) of the times that predict_linear starts from (default first_ms, step_ms);
+    check: called between kernel calls, raises when nobody waits for the answer any more.
     """
     if samples.kind is not None:
         raise NotAvailableError("native histograms")
     window = _Window(first_ms, step_ms, n, range_ms, evaluation or (first_ms, step_ms))
-    WINDOW_FUNCTIONS[name](without_stale(samples, workspace), window, args, values, kind, workspace)
+    samples = without_stale(samples, workspace)
+    borders = pieces(name, samples, step_ms, n, range_ms)
+    for row, end in pairwise(borders):
+        check()
+        part = samples if end - row == samples.n_series else _rows(samples, row, end)
+        WINDOW_FUNCTIONS[name](part, window, args, values[row:end], kind[row:end], workspace)
+
+
+def _rows(samples: Samples, first: int, end: int) -> Samples:
+    return Samples(samples.ts_ms, samples.values, samples.offsets[first : end + 1])
 
 
 def latest_samples(
