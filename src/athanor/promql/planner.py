@@ -45,7 +45,8 @@ KEEPS_NAME = frozenset({"first_over_time", "last_over_time"})
 class Settings:
     """What the whole evaluation shares.
 
-    delayed: names are marked and dropped at the very end; since_3_10: annotations of that version and later.
+    delayed: names are marked and dropped at the very end; since_3_10: annotations, and the choice of limit_ratio, as
+    Prometheus of that version and later; else as Thanos with the library of 3.9.1.
     """
 
     lookback_ms: int
