@@ -536,7 +536,7 @@ def test_completion_asks_for_at_most_1000_names_that_contain_the_typed_letters(p
     page.keyboard.type("sum(rate(http_requ", delay=40)
     option = page.locator(".cm-tooltip-autocomplete li", has_text="http_requests_total")
     option.wait_for()
-    page.wait_for_timeout(500)  # the editor takes no Enter in the first moments of a list, and a late answer opens it anew
+    page.wait_for_timeout(500)  # the editor ignores Enter while a list is new, and a late answer opens it anew
     page.keyboard.press("Enter")
     assert page.locator(".cm-content").inner_text().strip() == "sum(rate(http_requests_total))"
     asked = [a for a in server.asked if a.path == "/api/v1/label/__name__/values"]
