@@ -22,7 +22,7 @@ class MemorySeries:
     labels: dict[str, str]
     samples: dict[int, float] = field(default_factory=dict)
     histograms: dict[int, object] = field(default_factory=dict)
-    has_starts: bool = False
+    starts_ms: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ class MemoryTile:
         for s in self.series:
             if any(first <= t <= last for t in s.histograms):
                 raise NotAvailableError("native histograms")
-            if s.has_starts:
-                raise NotAvailableError("start timestamps")
         chosen = [sorted((t, v) for t, v in s.samples.items() if first <= t <= last) for s in self.series]
         ts = np.array([t for c in chosen for t, _ in c], np.int64)
         bits = [v for c in chosen for _, v in c]
         offsets = np.concatenate(([0], np.cumsum([len(c) for c in chosen]))).astype(np.int64)
-        return Samples(ts, np.array(bits, np.float64), offsets)
+        starts = None
+        if any(s.starts_ms for s in self.series):
+            told = [s.starts_ms.get(t, 0) for s, c in zip(self.series, chosen, strict=True) for t, _ in c]
+            starts = np.array(told, np.int64)
+        return Samples(ts, np.array(bits, np.float64), offsets, start_ms=starts)
 
     def drop(self) -> None:
         """Nothing is accounted."""
@@ -67,9 +69,10 @@ class MemoryStorage:
         for series in command.series:
             labels = {n: v for n, v in series.labels.items() if v}
             target = self._series.setdefault(tuple(sorted(labels.items())), MemorySeries(labels))
-            target.has_starts |= any(series.starts_ms or ())
             for i, value in enumerate(series.values):
                 self._add(target, i * command.gap_ms, value)
+                if series.starts_ms is not None and value is not None:
+                    target.starts_ms[i * command.gap_ms] = series.starts_ms[i]
         if command.with_nhcb:
             for series in command.series:
                 self._mark_derived(series.labels)

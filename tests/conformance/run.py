@@ -44,7 +44,7 @@ TIME_FUNCTIONS = frozenset(
         "step",
     ]
 )
-OPTIONS = EngineOptions(features=Features.all(), delayed_names=True)
+OPTIONS = EngineOptions(features=Features.all(), delayed_names=True, use_start_timestamps=True)
 
 
 class Wrong(Exception):

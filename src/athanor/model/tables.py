@@ -178,8 +178,9 @@ class Samples:
     """Decoded samples of k series, each in ascending time.
 
     ts_ms: int64[*]; values: float64[*] (for a histogram sample: its row in ``histograms``); offsets: int64[k+1]; kind:
-    uint8[*] (FLOAT, HISTOGRAM) or None where every sample is a float. The arrays may be views of a workspace: they
-    are valid until the workspace decodes its next tile.
+    uint8[*] (FLOAT, HISTOGRAM) or None where every sample is a float; start_ms: int64[*], when the sample's counter
+    began (0 unknown), or None where no sample tells. The arrays may be views of a workspace: they are valid until the
+    workspace decodes its next tile.
     """
 
     ts_ms: I64
@@ -187,6 +188,7 @@ class Samples:
     offsets: I64
     kind: U8 | None = None
     histograms: Histograms | None = None
+    start_ms: I64 | None = None
 
     @property
     def n_series(self) -> int:

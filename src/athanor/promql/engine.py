@@ -31,12 +31,16 @@ FRAMES_PER_LEVEL = 10
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """lookback_ms: how old an instant sample may be; default_step_ms: of subqueries that name no step."""
+    """lookback_ms: how old an instant sample may be; default_step_ms: of subqueries that name no step.
+
+    use_start_timestamps: counters begin again where their samples say so.
+    """
 
     lookback_ms: int = 300_000
     default_step_ms: int = 60_000
     features: Features = field(default_factory=Features)
     delayed_names: bool = False
+    use_start_timestamps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +143,9 @@ class Engine:
         reads = selector_reads(tree, window, options.lookback_ms, options.default_step_ms)
         notes = Notes()
         settings = Settings(
-            options.lookback_ms, options.default_step_ms, options.delayed_names, is_range, options.features.since_3_10
-        )
+            options.lookback_ms, options.default_step_ms, options.delayed_names, is_range,
+            options.features.since_3_10, options.use_start_timestamps,
+        )  # fmt: skip
         planner = Planner(tree, {read.selector: read.selection for read in reads}, settings, budget.take)
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes)
         return _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)

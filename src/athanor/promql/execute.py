@@ -23,6 +23,7 @@ from athanor.promql.aggregate import Reduction, select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
 from athanor.promql.binary import scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
+from athanor.promql.extended import bounded_samples
 from athanor.promql.functions import FUNCTIONS, absent, absent_labels, scalar_of
 from athanor.promql.notes import Notes
 from athanor.promql.plan import CELL_BYTES, Equal, Operator
@@ -318,9 +319,14 @@ class Evaluation:
         tables, ts, values, counts = [], [], [], []
         for tile in self._storage.select(windows.selection, self._budget, self._context):
             self._context.check()
-            bound = 16 * tile.n_samples_bound
+            bound = 16 * (tile.n_samples_bound + 2 * len(tile.labels))
             self._take(f"{len(tile.labels)} series of samples", bound)
-            cut = _cut(tile.samples(self._workspace), windows.first_ms - windows.range_ms, windows.first_ms)
+            begin_ms, end_ms = windows.first_ms - windows.range_ms, windows.first_ms
+            samples = tile.samples(self._workspace)
+            if windows.extended is not None:
+                cut = bounded_samples(samples, windows.extended, begin_ms, end_ms, self._workspace)
+            else:
+                cut = _cut(samples, begin_ms, end_ms)
             sizes = np.diff(cut.offsets)
             tables.append(labels.take(tile.labels, np.flatnonzero(sizes)))
             ts.append(cut.ts_ms)

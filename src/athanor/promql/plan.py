@@ -15,6 +15,8 @@ from athanor.model.matchers import Matcher
 from athanor.model.select import Selection
 from athanor.model.tables import StepGrid
 from athanor.promql.ast import Aggregation, Call, Matching
+from athanor.promql.extended import Extended
+from athanor.promql.rows import Wanted
 
 CELL_BYTES = 9  # a value and its kind
 
@@ -59,13 +61,16 @@ class Operator:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Read(Operator):
-    """An instant selector; steps at first_ms, first_ms + step_ms, ... with offset and @ applied."""
+    """An instant selector; steps at first_ms, first_ms + step_ms, ... with offset and @ applied.
+
+    wanted: the value, the time of the sample, the start time of its counter, or the smoothed value.
+    """
 
     selection: Selection
     first_ms: int
     step_ms: int
     lookback_ms: int
-    as_time: bool = False
+    wanted: Wanted = "value"
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -76,6 +81,7 @@ class Window(Operator):
     first_ms: int
     step_ms: int
     range_ms: int
+    extended: Extended | None
     keeps_name: bool
     range_at: int
     argument_at: int

@@ -32,9 +32,11 @@ from athanor.promql.ast import (
     unwrap,
 )
 from athanor.promql.errors import QueryError
+from athanor.promql.extended import Extended, check_extension
 from athanor.promql.functions import ROWWISE
 from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
+from athanor.promql.rows import Wanted
 from athanor.promql.signatures import FUNCTIONS as SIGNATURES
 from athanor.promql.windows import WINDOW_FUNCTIONS
 
@@ -46,7 +48,8 @@ class Settings:
     """What the whole evaluation shares.
 
     delayed: names are marked and dropped at the very end; since_3_10: annotations, and the choice of limit_ratio, as
-    Prometheus of that version and later; else as Thanos with the library of 3.9.1.
+    Prometheus of that version and later; else as Thanos with the library of 3.9.1. use_start_timestamps: counters
+    begin again where their samples say so.
     """
 
     lookback_ms: int
@@ -54,17 +57,22 @@ class Settings:
     delayed: bool
     is_range: bool
     since_3_10: bool = True
+    use_start_timestamps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Windows over a subquery (inside and its grid; None where no step falls into any window) or a selector."""
+    """Windows over a subquery (inside and its grid; None where no step falls into any window) or a selector.
+
+    extended: the selector is anchored or smoothed.
+    """
 
     first_ms: int
     step_ms: int
     range_ms: int
     selection: Selection | None = None
     inner_grid: StepGrid | None = None
+    extended: Extended | None = None
 
 
 def structures(root: Node, selections: Mapping[VectorSelector, Selection]) -> dict[Node, int]:
@@ -147,7 +155,7 @@ class Planner:
     def _new_vector(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
         match node:
             case VectorSelector():
-                return self._read(node, grid, as_time=False)
+                return self._read(node, grid, "smoothed" if node.smoothed else "value")
             case StepInvariant():
                 once = yield self._vector(node.expr, StepGrid(grid.first_ms, grid.step_ms, 1))
                 return plan.Spread(name="a step-invariant part", grid=grid, kind=Kind.BREAKER, inputs=(once,))
@@ -181,14 +189,12 @@ class Planner:
             return node.timestamp_ms - node.offset_ms, 0
         return grid.first_ms - node.offset_ms, grid.step_ms
 
-    def _read(self, node: VectorSelector, grid: StepGrid, as_time: bool) -> Operator:
-        if node.smoothed:
-            raise NotAvailableError("smoothed selectors")
+    def _read(self, node: VectorSelector, grid: StepGrid, wanted: Wanted) -> Operator:
         first_ms, step_ms = self._place(node, grid)
         selection = self.selections[node]
         return plan.Read(
             name="a selector", grid=grid, kind=Kind.ROWS, streams=True, selection=selection,
-            one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, as_time=as_time,
+            one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, wanted=wanted,
             lookback_ms=self.settings.lookback_ms,
         )  # fmt: skip
 
@@ -199,10 +205,11 @@ class Planner:
             last_ms = first_ms + (grid.n - 1) * step_ms
             return Range(first_ms, step_ms, node.range_ms, inner_grid=self._inner_grid(node, first_ms, last_ms))
         selector = node.selector
+        extended = None
         if selector.anchored or selector.smoothed:
-            raise NotAvailableError("anchored selectors" if selector.anchored else "smoothed selectors")
+            extended = Extended("anchored" if selector.anchored else "smoothed", self.settings.lookback_ms)
         first_ms, step_ms = self._place(selector, grid)
-        return Range(first_ms, step_ms, node.range_ms, selection=self.selections[selector])
+        return Range(first_ms, step_ms, node.range_ms, selection=self.selections[selector], extended=extended)
 
     def _inner_grid(self, node: Subquery, first_ms: int, last_ms: int) -> StepGrid | None:
         """The subquery's own steps: multiples of its step on the absolute time axis inside all windows together."""
@@ -218,11 +225,14 @@ class Planner:
         self.reserve(f"a subquery of {n} steps", n * CELL_BYTES)
         return StepGrid(inner_first, step_ms, n)
 
-    def _window(self, node: Call, grid: StepGrid) -> Recursive[Operator]:
+    def _window(self, node: Call, grid: StepGrid, asked: str = "") -> Recursive[Operator]:
+        """asked: the function of the query where another one answers for it."""
         matrix = unwrap(next(arg for arg in node.args if arg.type == "matrix"))
         assert isinstance(matrix, MatrixSelector | Subquery)
         scalars = yield self._scalars(node.args, grid)
         name, range_ = node.function.name, self.window_range(matrix, grid)
+        if range_.extended is not None:
+            check_extension(range_.extended.extension, asked or name)
         keeps_name = name in KEEPS_NAME
         inputs: tuple[Operator, ...] = ()
         streams, unique = True, True
@@ -238,6 +248,7 @@ class Planner:
             one_name=one_name,
             unique=unique and (keeps_name or one_name), equal=Equal.CANNOT if self.settings.delayed else Equal.FAIL,
             selection=range_.selection, first_ms=range_.first_ms, step_ms=range_.step_ms, range_ms=range_.range_ms,
+            extended=range_.extended,
             keeps_name=keeps_name, range_at=matrix.start if isinstance(matrix, MatrixSelector) else 0,
             argument_at=node.args[0].start,
         )  # fmt: skip
@@ -252,10 +263,12 @@ class Planner:
             return (yield from self._window(node, grid))
         if name in ("absent", "absent_over_time"):
             return (yield from self._absent(node, grid))
-        if name == "timestamp":
+        if name in ("timestamp", "start_timestamp"):
             selector = unwrap(node.args[0])
-            if isinstance(selector, VectorSelector) and not isinstance(node.args[0], StepInvariant):
-                return plan.DropName(name=name, **self._over_rows(self._read(selector, grid, as_time=True)))
+            known = name == "timestamp" or self.settings.use_start_timestamps
+            if known and isinstance(selector, VectorSelector) and not isinstance(node.args[0], StepInvariant):
+                read = self._read(selector, grid, "time" if name == "timestamp" else "start")
+                return plan.DropName(name=name, **self._over_rows(read))
         inputs = []
         for arg in node.args:
             if arg.type == "vector":
@@ -278,14 +291,17 @@ class Planner:
 
     def _absent(self, node: Call, grid: StepGrid) -> Recursive[Operator]:
         bare = unwrap(node.args[0])
-        if node.function.name == "absent":
+        name = node.function.name
+        if name == "absent":
             inner = yield self._vector(node.args[0], grid)
         else:
-            inner = yield self._window(Call(SIGNATURES["present_over_time"], node.args, node.start, node.end), grid)
+            inner = yield self._window(
+                Call(SIGNATURES["present_over_time"], node.args, node.start, node.end), grid, name
+            )
         if isinstance(bare, MatrixSelector):
             bare = bare.selector
         matchers = bare.matchers if isinstance(bare, VectorSelector) else ()
-        return plan.Absent(name=node.function.name, grid=grid, kind=Kind.REDUCING, inputs=(inner,), matchers=matchers)
+        return plan.Absent(name=name, grid=grid, kind=Kind.REDUCING, inputs=(inner,), matchers=matchers)
 
     # ---- aggregations and operators
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import local
+from typing import Literal
 
 import numpy as np
 
@@ -21,12 +22,15 @@ from athanor.model.select import QueryContext, Selection, Storage, Tile
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql.blocks import NAME_LABELS, block
+from athanor.promql.extended import Extended, evaluate_extended, smoothed_values
 from athanor.promql.notes import Notes
+from athanor.promql.start_times import latest_starts, overlaps
 from athanor.promql.step_kernels import to_samples
-from athanor.promql.windows import evaluate_windows, latest_samples
+from athanor.promql.windows import evaluate_windows, latest_samples, without_stale
 
 Leaf = Callable[[LabelTable, Samples, Workspace, Notes], StepBlock]
 Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
+Wanted = Literal["value", "time", "start", "smoothed"]
 COUNTER_SUFFIXES = (b"_total", b"_sum", b"_count", b"_bucket")
 
 
@@ -51,7 +55,10 @@ class RowSource:
 
 @dataclass(frozen=True, slots=True)
 class WindowCall:
-    """A range function over windows that end at first_ms + j * step_ms (offset and @ applied)."""
+    """A range function over windows that end at first_ms + j * step_ms (offset and @ applied).
+
+    extended: the selector is anchored or smoothed; use_starts: the start times of samples count.
+    """
 
     name: str
     grid: StepGrid
@@ -63,16 +70,26 @@ class WindowCall:
     delayed: bool
     at: int
     check: Callable[[], None]
+    extended: Extended | None
+    use_starts: bool
 
     def over_samples(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
         grid = self.grid
         values, kind = _cells(len(table), grid.n)
-        evaluate_windows(
-            self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
-            workspace, evaluation=(grid.first_ms, grid.step_ms), check=self.check,
-        )  # fmt: skip
+        if samples.start_ms is not None and not self.use_starts:
+            samples = replace(samples, start_ms=None)
+        if self.extended is not None:
+            windows = self.first_ms, self.step_ms, grid.n, self.range_ms
+            evaluate_extended(self.name, self.extended, samples, windows, values, kind, workspace, self.check)
+        else:
+            evaluate_windows(
+                self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
+                workspace, evaluation=(grid.first_ms, grid.step_ms), check=self.check,
+            )  # fmt: skip
         if self.name in ("rate", "increase"):
             self._note_gauges(table, kind, notes)
+            if samples.start_ms is not None and self.extended is None:
+                self._note_overlaps(table, samples, workspace, notes)
         if not self.drops_name:
             return block(grid, table, values, kind)
         if self.delayed:
@@ -90,10 +107,24 @@ class WindowCall:
         names = labels.column(table, labels.METRIC_NAME)
         for code, name in enumerate(names.values):
             if name and not name.endswith(COUNTER_SUFFIXES) and kind[names.codes == code].any():
-                text = name.decode("utf-8", "replace").replace("\\", "\\\\").replace('"', '\\"')
-                notes.info(
-                    f'metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "{text}"', self.at
-                )
+                words = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
+                notes.info(f'{words}: "{_quoted(name)}"', self.at)
+
+    def _note_overlaps(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> None:
+        clean = without_stale(samples, workspace)
+        counts = overlaps(clean, self.first_ms, self.step_ms, self.grid.n, self.range_ms)
+        if not counts.any():
+            return
+        names = labels.column(table, labels.METRIC_NAME)
+        for code, name in enumerate(names.values):
+            count = int(counts[names.codes == code].sum())
+            if count:
+                words = "sample has start time that overlaps with previous sample timestamp for metric"
+                notes.warn_counted(f'{words} "{_quoted(name)}"', self.at, count)
+
+
+def _quoted(name: bytes) -> str:
+    return name.decode("utf-8", "replace").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _cells(n_series: int, n_steps: int) -> tuple[F64, U8]:
@@ -102,17 +133,23 @@ def _cells(n_series: int, n_steps: int) -> tuple[F64, U8]:
 
 @dataclass(frozen=True, slots=True)
 class InstantRead:
-    """An instant selector, or with as_time the times of its samples in seconds."""
+    """An instant selector; or the times of its samples, or when their counters began, in seconds."""
 
     grid: StepGrid
     first_ms: int
     step_ms: int
     lookback_ms: int
-    as_time: bool
+    wanted: Wanted
 
     def __call__(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
         values, kind = _cells(len(table), self.grid.n)
-        latest_samples(samples, self.first_ms, self.step_ms, self.grid.n, self.lookback_ms, values, kind, self.as_time)
+        place = self.first_ms, self.step_ms, self.grid.n, self.lookback_ms
+        if self.wanted == "smoothed":
+            smoothed_values(samples, *place, values, kind, workspace)
+        elif self.wanted == "start":
+            latest_starts(samples, *place, values, kind)
+        else:
+            latest_samples(samples, *place, values, kind, self.wanted == "time")
         return block(self.grid, table, values, kind)
 
 

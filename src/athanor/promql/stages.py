@@ -28,7 +28,7 @@ class Stages:
     def leaf(self, operator: plan.Read | plan.Window, scalars: tuple[F64, ...]) -> Leaf:
         if isinstance(operator, plan.Window):
             return self._window(operator, scalars).over_samples
-        return InstantRead(operator.grid, operator.first_ms, operator.step_ms, operator.lookback_ms, operator.as_time)
+        return InstantRead(operator.grid, operator.first_ms, operator.step_ms, operator.lookback_ms, operator.wanted)
 
     def stage(self, operator: Operator, scalars: tuple[F64, ...]) -> Stage:
         delayed = self._settings.delayed
@@ -59,6 +59,7 @@ class Stages:
         return WindowCall(
             operator.name, operator.grid, operator.first_ms, operator.step_ms, operator.range_ms, scalars,
             not operator.keeps_name, self._settings.delayed, operator.range_at, self._check,
+            operator.extended, self._settings.use_start_timestamps,
         )  # fmt: skip
 
     def function_call(

@@ -7,14 +7,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from athanor.model.arrays import F64, U8
+from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import Samples
 from athanor.model.workspace import Workspace
+from athanor.promql import start_kernels
 from athanor.promql import window_kernels as kernels
+from athanor.promql.start_times import cumulate_resets
 
-# A range as Prometheus turns it into seconds: whole seconds, and the rest in nanoseconds.
 _Run = Callable[[Samples, "_Window", Sequence[F64], F64, U8, Workspace], None]
+
+
+def range_seconds(range_ms: int) -> float:
+    """As Prometheus turns a range into seconds: whole seconds, and the rest in nanoseconds."""
+    seconds, rest_ms = divmod(range_ms, 1000)
+    return float(seconds) + (rest_ms * 1_000_000) / 1e9
 
 
 class _Window:
@@ -28,8 +35,7 @@ class _Window:
 
     @property
     def range_s(self) -> float:
-        seconds, rest_ms = divmod(self.range_ms, 1000)
-        return float(seconds) + (rest_ms * 1_000_000) / 1e9
+        return range_seconds(self.range_ms)
 
     @property
     def grid(self) -> tuple[int, int, int, int]:
@@ -141,6 +147,39 @@ WINDOW_FUNCTIONS: dict[str, _Run] = {
 }
 
 
+def _starts(samples: Samples) -> I64:
+    assert samples.start_ms is not None
+    return samples.start_ms
+
+
+def _extrapolated_from_starts(is_rate: int) -> _Run:
+    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        resets = workspace.i64("window.resets", _longest(s))
+        start_kernels.extrapolated(
+            s.ts_ms, s.values, _starts(s), s.offsets, *w.grid, w.range_s, is_rate, resets, values, kind
+        )
+
+    return run
+
+
+def _instant_rates(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    start_kernels.instant_rates(s.ts_ms, s.values, _starts(s), s.offsets, *w.grid, values, kind)
+
+
+def _resets(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    events = workspace.i64("window.resets", s.values.size)
+    cumulate_resets(s, events)
+    start_kernels.resets(s.ts_ms, s.offsets, *w.grid, events, values, kind)
+
+
+# Those that look at the start times of samples that have them.
+_FROM_STARTS: dict[str, _Run] = {
+    "rate": _extrapolated_from_starts(1),
+    "increase": _extrapolated_from_starts(0),
+    "irate": _instant_rates,
+    "resets": _resets,
+}
+
 # These look at every sample of every window, or keep the window sorted; the others slide.
 _SCANNING = frozenset({
     "ts_of_max_over_time", "ts_of_min_over_time", "stdvar_over_time", "stddev_over_time", "quantile_over_time",
@@ -175,7 +214,11 @@ def without_stale(samples: Samples, workspace: Workspace) -> Samples:
     ts, values = workspace.i64("stale.ts", n), workspace.f64("stale.values", n)
     offsets = np.empty_like(samples.offsets)
     kept = kernels.drop_stale(samples.ts_ms, samples.values, samples.offsets, ts, values, offsets)
-    return Samples(ts[:kept], values[:kept], offsets)
+    if samples.start_ms is None:
+        return Samples(ts[:kept], values[:kept], offsets)
+    starts = workspace.i64("stale.starts", n)  # another pass, with the start times for times
+    kernels.drop_stale(samples.start_ms, samples.values, samples.offsets, starts, values, offsets)
+    return Samples(ts[:kept], values[:kept], offsets, start_ms=starts[:kept])
 
 
 def evaluate_windows(
@@ -202,15 +245,20 @@ def evaluate_windows(
         raise NotAvailableError("native histograms")
     window = _Window(first_ms, step_ms, n, range_ms, evaluation or (first_ms, step_ms))
     samples = without_stale(samples, workspace)
+    run = WINDOW_FUNCTIONS[name]
+    if samples.start_ms is not None:
+        run = _FROM_STARTS.get(name, run)
     borders = pieces(name, samples, step_ms, n, range_ms)
     for row, end in pairwise(borders):
         check()
-        part = samples if end - row == samples.n_series else _rows(samples, row, end)
-        WINDOW_FUNCTIONS[name](part, window, args, values[row:end], kind[row:end], workspace)
+        run(in_rows(samples, row, end), window, args, values[row:end], kind[row:end], workspace)
 
 
-def _rows(samples: Samples, first: int, end: int) -> Samples:
-    return Samples(samples.ts_ms, samples.values, samples.offsets[first : end + 1])
+def in_rows(samples: Samples, first: int, end: int) -> Samples:
+    """The samples of these series; the same arrays."""
+    if end - first == samples.n_series:
+        return samples
+    return Samples(samples.ts_ms, samples.values, samples.offsets[first : end + 1], start_ms=samples.start_ms)
 
 
 def latest_samples(
