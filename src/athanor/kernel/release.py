@@ -16,16 +16,25 @@ from pathlib import Path
 MADV_DONTNEED = 4
 M_ARENA_MAX = -8  # glibc's malloc.h
 MAX_HEAPS = 2
+M_MMAP_THRESHOLD = -3
+MAPPED_FROM_BYTES = 4 << 20
 COMPILER_LIBRARY = "libllvmlite"
 
 
 def limit_heaps() -> None:
-    """Called before a server starts threads. Each heap keeps what was freed in it, and glibc makes eight a core;
-    threads of ours allocate few and large arrays, so two heaps do. An operator's own MALLOC_ARENA_MAX stays."""
-    if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(M_ARENA_MAX, MAX_HEAPS)
+    """Called before a server starts threads, so that memory which was given back is not kept by the allocator.
+
+    Each heap keeps what was freed in it, and glibc makes eight a core; threads of ours allocate few and large arrays, so
+    two heaps do. Arrays from a size on are mappings of their own that end when they are freed; glibc would raise that
+    size to that of the largest array it saw. An operator's own MALLOC_* variables stay.
+    """
+    if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"):
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    if "MALLOC_ARENA_MAX" not in os.environ:
+        mallopt(M_ARENA_MAX, MAX_HEAPS)
+    if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
+        mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
 
 
 def release_loading_memory() -> None:

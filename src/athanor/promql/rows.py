@@ -30,6 +30,7 @@ from athanor.promql.windows import evaluate_windows, latest_samples, without_sta
 
 Leaf = Callable[[LabelTable, Samples, Workspace, Notes], StepBlock]
 Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
+WORKSPACE_BYTES = 20  # times and values of a sample, and a quarter that a workspace grows beyond what is asked
 Wanted = Literal["value", "time", "start", "smoothed"]
 COUNTER_SUFFIXES = (b"_total", b"_sum", b"_count", b"_bucket")
 
@@ -195,16 +196,24 @@ class TileRunner:
             workspace = self._local.workspace = Workspace()
         return workspace
 
-    def _one(self, source: RowSource, tile: Tile, context: QueryContext) -> Work:
+    def _one(self, source: RowSource, tile: Tile, budget: Budget, context: QueryContext) -> Work:
         workspace, notes = self._workspace(), Notes()
+        # The thread's arrays, as they are or as this tile makes them, are the query's while it uses them.
+        n_bytes = max(workspace.n_bytes, tile.n_samples_bound * WORKSPACE_BYTES)
         try:
             context.check()
+            budget.take(f"a workspace for {tile.n_samples_bound} samples", n_bytes)
         except BaseException:
             tile.drop()
             raise
-        samples = tile.samples(workspace)
-        context.check()
-        return source.run(tile.labels, samples, workspace, notes), notes
+        try:
+            samples = tile.samples(workspace)
+            context.check()
+            result = source.run(tile.labels, samples, workspace, notes)
+            with budget.holding("scratch of a tile", max(0, workspace.n_bytes - n_bytes)):
+                return result, notes
+        finally:
+            budget.give(n_bytes)
 
     def run(
         self, storage: Storage, source: RowSource, budget: Budget, context: QueryContext, notes: Notes
@@ -238,7 +247,7 @@ class TileRunner:
         except BaseException:
             tile.drop()
             raise
-        running.append(_Running(tile, self._pool.submit(self._one, source, tile, context), n_bytes))
+        running.append(_Running(tile, self._pool.submit(self._one, source, tile, budget, context), n_bytes))
 
     @staticmethod
     def _next(running: deque[_Running], notes: Notes) -> tuple[StepBlock, int]:
