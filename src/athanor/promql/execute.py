@@ -7,6 +7,7 @@ several operators read stays until the query ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,8 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget, OverBudget
 from athanor.model.errors import NotAvailableError
-from athanor.model.select import QueryContext, Storage
+from athanor.model.matchers import Matcher
+from athanor.model.select import QueryContext, SelectHints, Selection, Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
@@ -25,11 +27,12 @@ from athanor.promql.binary import scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
 from athanor.promql.extended import bounded_samples
 from athanor.promql.functions import FUNCTIONS, absent, absent_labels, scalar_of
+from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
 from athanor.promql.notes import Notes
 from athanor.promql.plan import CELL_BYTES, Equal, Operator
 from athanor.promql.planner import Planner
 from athanor.promql.recursion import Recursive, run
-from athanor.promql.rows import RowSource, TileRunner, samples_of
+from athanor.promql.rows import InstantRead, RowSource, TileRunner, samples_of
 from athanor.promql.stages import Stages
 from athanor.promql.step_kernels import cut_samples
 
@@ -107,6 +110,8 @@ class Evaluation:
                 return (yield from self._reduce(operator))
             case plan.Absent():
                 return (yield from self._absent(operator))
+            case plan.Info():
+                return (yield from self._info(operator))
             case plan.Choose():
                 return (yield from self._choose(operator))
             case plan.Match():
@@ -220,6 +225,25 @@ class Evaluation:
             self._give(before)
         there = blocks.block(operator.grid, labels.empty_sets(1), np.zeros(present.shape), present)
         return absent(there, absent_labels(operator.matchers)), held
+
+    # ---- info
+
+    def _info(self, operator: plan.Info) -> Recursive[Held]:
+        """Which info series are read depends on the values that the input has."""
+        inner, before = yield self._vector(operator.inputs[0])
+        base = blocks.without_empty_rows(blocks.full_width(inner))
+        are_info = are_info_series(base.labels, operator.selector)
+        matchers = info_matchers(labels.take(base.labels, np.flatnonzero(~are_info)), operator.selector)
+        infos, infos_held = blocks.empty_block(operator.grid), 0
+        if matchers is not None:
+            infos, infos_held = self._collected(operator, _info_source(operator, matchers))
+        held = self._for(operator, 2 * len(base.labels), len(infos.labels))
+        enrichment = Enrichment(base, are_info, infos, operator.selector)
+        if enrichment.n_rows > 2 * len(base.labels):
+            held += self._for(operator, enrichment.n_rows - 2 * len(base.labels))
+        result = enrichment.block()
+        self._give(before + infos_held)
+        return result, held
 
     # ---- breakers
 
@@ -337,6 +361,15 @@ class Evaluation:
             return no_samples()
         offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))))
         return labels.concat(tables), Samples(np.concatenate(ts), np.concatenate(values), offsets)
+
+
+def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:
+    grid, lookback_ms = operator.grid, operator.lookback_ms
+    last_ms = operator.first_ms + (grid.n - 1) * operator.step_ms
+    hints = SelectHints(step_ms=grid.step_ms, func="info")
+    selection = Selection(matchers, operator.first_ms - lookback_ms + 1, last_ms, hints)
+    read = InstantRead(grid, operator.first_ms, operator.step_ms, lookback_ms, "time")
+    return RowSource(selection, partial(read_times, read), (), grid.n * CELL_BYTES)
 
 
 def one_series(grid: StepGrid, scalar: F64) -> StepBlock:

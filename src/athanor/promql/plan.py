@@ -16,6 +16,7 @@ from athanor.model.select import Selection
 from athanor.model.tables import StepGrid
 from athanor.promql.ast import Aggregation, Call, Matching
 from athanor.promql.extended import Extended
+from athanor.promql.info import InfoSelector
 from athanor.promql.rows import Wanted
 
 CELL_BYTES = 9  # a value and its kind
@@ -173,6 +174,20 @@ class Match(Operator):
         """n_series: of the larger side. A row of the answer is one of its rows, or one of either side."""
         both = self.op == "or" or self.matching.fill_lhs is not None or self.matching.fill_rhs is not None
         return n_series * self.grid.n * CELL_BYTES * (2 if both else 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Info(Operator):
+    """info(): the labels of info series, which are looked for at first_ms, first_ms + step_ms, ..."""
+
+    selector: InfoSelector
+    first_ms: int
+    step_ms: int
+    lookback_ms: int
+
+    def n_bytes(self, n_series: int, n_groups: int = 0) -> int:
+        """n_series: of the answer and of the input. n_groups: info series."""
+        return self.grid.n * (n_series * (CELL_BYTES + 8) + n_groups * 8)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -34,6 +34,7 @@ from athanor.promql.ast import (
 from athanor.promql.errors import QueryError
 from athanor.promql.extended import Extended, check_extension
 from athanor.promql.functions import ROWWISE
+from athanor.promql.info import info_selector, reference
 from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import Wanted
@@ -258,7 +259,7 @@ class Planner:
     def _call(self, node: Call, grid: StepGrid) -> Recursive[Operator]:
         name = node.function.name
         if name == "info":
-            raise NotAvailableError("info")
+            return (yield from self._info(node, grid))
         if name in WINDOW_FUNCTIONS:
             return (yield from self._window(node, grid))
         if name in ("absent", "absent_over_time"):
@@ -287,6 +288,16 @@ class Planner:
         return plan.Apply(
             name=name, grid=grid, kind=Kind.BREAKER, inputs=tuple(inputs), scalars=scalars, equal=equal, call=node,
             strings=strings,
+        )  # fmt: skip
+
+    def _info(self, node: Call, grid: StepGrid) -> Recursive[Operator]:
+        inner = yield self._vector(node.args[0], grid)
+        at_ms, before_ms = reference(node.args[0])
+        first_ms, step_ms = (grid.first_ms, grid.step_ms) if at_ms is None else (at_ms, 0)
+        return plan.Info(
+            name="info", grid=grid, kind=Kind.BREAKER, inputs=(inner,), equal=Equal.MERGE,
+            selector=info_selector(node), first_ms=first_ms - before_ms, step_ms=step_ms,
+            lookback_ms=self.settings.lookback_ms,
         )  # fmt: skip
 
     def _absent(self, node: Call, grid: StepGrid) -> Recursive[Operator]:
