@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from athanor.storeapi.frames import SeriesFrame, read_series_frame
 from tests.interop.fake_store import LAST_S, Answer, FakeStore, frames, good, silent, slow
 from tests.interop.pair import Reply, ask, metrics, start_query_with
 
@@ -117,8 +118,13 @@ def test_garbage_after_good_frames_keeps_what_came_before(tmp_path: Path):
 
 def test_garbage_inside_a_chunk_is_an_error_and_never_other_samples(tmp_path: Path):
     broken = bytearray(WHOLE)
-    broken[-2000:] = b"\xff" * 2000
-    with query_over(tmp_path, [good(GOOD), good([bytes(broken)])]) as (port, _):
+    frame = read_series_frame(WHOLE)
+    assert isinstance(frame, SeriesFrame)
+    begin, size = int(frame.chunks.at[0]), int(frame.chunks.size[0])
+    broken[begin + 30 : begin + size] = b"\xff" * (size - 30)
+    with query_over(tmp_path, [good(GOOD), good([bytes(broken)])]) as (port, addresses):
         reply = instant(port, "sum(bad)")
-        assert reply.status == 422 or reply.document.get("warnings")
-        assert count_of(instant(port, "count(good)", **{"storeMatch[]": '{store="0"}'})) == 50
+        assert reply.status == 422
+        assert "broke at byte" in reply.error
+        only_good = {"storeMatch[]": f'{{__address__="{addresses[0]}"}}'}
+        assert count_of(instant(port, "count(good)", **only_good)) == 50
