@@ -24,6 +24,7 @@ from athanor.promql.planner import Planner, Settings
 from athanor.promql.preprocess import QueryWindow, preprocess, require_range_type
 from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
+from athanor.promql.x_functions import refuse_subqueries
 
 MAX_DEPTH = 5_000  # levels of a tree; evaluation follows it with Python's own stack
 FRAMES_PER_LEVEL = 10
@@ -136,6 +137,8 @@ class Engine:
         options = options or self.options
         encoded = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else query
         tree = parse(query, options.features)
+        if options.features.x_functions:
+            refuse_subqueries(tree, encoded)
         _check_depth(tree)
         if is_range:
             require_range_type(tree)

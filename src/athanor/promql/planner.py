@@ -39,6 +39,7 @@ from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import Wanted
 from athanor.promql.signatures import FUNCTIONS as SIGNATURES
+from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.windows import WINDOW_FUNCTIONS
 
 KEEPS_NAME = frozenset({"first_over_time", "last_over_time"})
@@ -260,7 +261,7 @@ class Planner:
         name = node.function.name
         if name == "info":
             return (yield from self._info(node, grid))
-        if name in WINDOW_FUNCTIONS:
+        if name in WINDOW_FUNCTIONS or name in X_FUNCTIONS:
             return (yield from self._window(node, grid))
         if name in ("absent", "absent_over_time"):
             return (yield from self._absent(node, grid))

@@ -9,6 +9,9 @@ from athanor.model.select import SelectHints, Selection
 from athanor.promql.ast import Aggregation, Binary, Call, MatrixSelector, Node, Subquery, VectorSelector, children
 from athanor.promql.durations import NS_PER_MS, ms_of_ns
 from athanor.promql.preprocess import QueryWindow
+from athanor.promql.signatures import X_FUNCTIONS
+
+X_LOOKBACK_MS = 3_600_000  # how much further back xrate and its like look for a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,8 @@ def _range_of(node: VectorSelector, scope: _Scope, window: QueryWindow, lookback
         first_ms -= ms_of_ns(lookback_ms * NS_PER_MS + scope.window_ns) - 1
     else:
         first_ms -= ms_of_ns(scope.window_ns) - 1
+    if scope.window_ns and scope.func in X_FUNCTIONS:
+        first_ms -= X_LOOKBACK_MS
     if node.smoothed:
         last_ms += lookback_ms
     return first_ms - node.offset_ms, last_ms - node.offset_ms

@@ -24,9 +24,11 @@ from athanor.model.workspace import Workspace
 from athanor.promql.blocks import NAME_LABELS, block
 from athanor.promql.extended import Extended, evaluate_extended, smoothed_values
 from athanor.promql.notes import Notes
+from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.start_times import latest_starts, overlaps
 from athanor.promql.step_kernels import to_samples
 from athanor.promql.windows import evaluate_windows, latest_samples, without_stale
+from athanor.promql.x_functions import evaluate_x
 
 Leaf = Callable[[LabelTable, Samples, Workspace, Notes], StepBlock]
 Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
@@ -79,8 +81,10 @@ class WindowCall:
         values, kind = _cells(len(table), grid.n)
         if samples.start_ms is not None and not self.use_starts:
             samples = replace(samples, start_ms=None)
-        if self.extended is not None:
-            windows = self.first_ms, self.step_ms, grid.n, self.range_ms
+        windows = self.first_ms, self.step_ms, grid.n, self.range_ms
+        if self.name in X_FUNCTIONS:
+            evaluate_x(self.name, samples, windows, values, kind, workspace, self.check)
+        elif self.extended is not None:
             evaluate_extended(self.name, self.extended, samples, windows, values, kind, workspace, self.check)
         else:
             evaluate_windows(

@@ -183,7 +183,7 @@ _FROM_STARTS: dict[str, _Run] = {
 # These look at every sample of every window, or keep the window sorted; the others slide.
 _SCANNING = frozenset({
     "ts_of_max_over_time", "ts_of_min_over_time", "stdvar_over_time", "stddev_over_time", "quantile_over_time",
-    "mad_over_time", "double_exponential_smoothing",
+    "mad_over_time", "double_exponential_smoothing", "xrate", "xincrease", "xdelta",
 })  # fmt: skip
 PIECE_WORK = 2_000_000  # samples and cells that a kernel looks at between two checks for cancellation: 10 to 20 ms
 
