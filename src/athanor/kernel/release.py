@@ -25,8 +25,8 @@ def limit_heaps() -> None:
     """Called before a server starts threads, so that memory which was given back is not kept by the allocator.
 
     Each heap keeps what was freed in it, and glibc makes eight a core; threads of ours allocate few and large arrays,
-    so two heaps do. Arrays from a size on are mappings of their own that end when they are freed; glibc would raise that
-    size to that of the largest array it saw. An operator's own MALLOC_* variables stay.
+    so two heaps do. Arrays from a size on are mappings of their own that end when they are freed; glibc would raise
+    that size to that of the largest array it saw. An operator's own MALLOC_* variables stay.
     """
     if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"):
         return
