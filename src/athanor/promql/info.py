@@ -166,18 +166,18 @@ class Enrichment:
                 continue
             own = labels.column(table, name)
             free = np.array([not value for value in own.values], np.bool_)[own.codes]
-            codes, values = self._label(name)
-            table = labels.set_column(table, name, np.where(free, codes, -1).astype(np.int32), values)
+            codes, values = self._label(name, free)
+            table = labels.set_column(table, name, codes.astype(np.int32), values)
         return table
 
-    def _label(self, name: str) -> tuple[I64, Sequence[bytes]]:
-        """A label's value for each combination, as the one or more info series in it give it; -1 without any."""
+    def _label(self, name: str, free: B1) -> tuple[I64, Sequence[bytes]]:
+        """A label's value for each combination that is free to take it, as its info series give it; -1 without any."""
         column = labels.column(self._infos.labels, name)
         given = np.array([code if value else -1 for code, value in enumerate(column.values)], np.int64)[column.codes]
         result = np.full(self.n_rows, -1, np.int64)
         for m in range(self._members.shape[1]):
             member = self._members[:, m]
-            codes = np.where(member >= 0, given[np.maximum(member, 0)], -1)
+            codes = np.where(free & (member >= 0), given[np.maximum(member, 0)], -1)
             if ((result >= 0) & (codes >= 0) & (result != codes)).any():
                 raise QueryError(f"conflicting label: {name}")
             result = np.where(codes >= 0, codes, result)
