@@ -1,4 +1,4 @@
-"""Rates of the kernels of chunks, blocks and texts, per core, as a table.
+"""Rates of every kind of kernel, per core, as a table; this file has those of chunks, frames, blocks and texts.
 
     python bench/kernels.py [rounds]
 
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +36,12 @@ from athanor.query.json_result import result_pieces
 from athanor.storeapi.frames import read_series_frame, write_series_frames
 from athanor.storeapi.rows import chunk_starts
 from generate import sorted_labels, wide_series
+from kernel_rows import Row
+from kernel_rows import rows as other_rows
 
 N_SERIES, N_SAMPLES = 200, 5760
 STEP_MS, FIRST_MS = 15_000, 1_700_006_400_000
 ULID = "01HF8B9V80Z9RGXZBDFTQVYN52"
-
-
-@dataclass(frozen=True)
-class Row:
-    kernel: str
-    unit: str
-    amount: int
-    work: Callable[[], object]
 
 
 def rate(row: Row, rounds: int) -> float:
@@ -143,8 +137,7 @@ def wide_block(directory: Path, n_series: int) -> LocalBlock:
     return open_block(directory / ULID)
 
 
-def block_rows(directory: Path) -> list[Row]:
-    block = wide_block(directory, 20_000)
+def block_rows(directory: Path, block: LocalBlock) -> list[Row]:
     refs = block.series_refs()
     entries = block.entries(refs)
     labels, header = block.labels(entries), block.header
@@ -193,7 +186,9 @@ def main() -> None:
     print("| kernel | unit | a second, one core |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
-        for row in [*chunk_rows(), *frame_rows(), *block_rows(Path(directory)), *checksum_rows(), *text_rows()]:
+        block = wide_block(Path(directory), 20_000)
+        own = chunk_rows(), frame_rows(), block_rows(Path(directory), block), checksum_rows(), text_rows()
+        for row in chain(*own, other_rows(block)):
             found = rate(row, rounds)
             text = f"{found / 1e9:.2f} G" if found >= 1e9 else f"{found / 1e6:.1f} M"
             print(f"| {row.kernel} | {row.unit} | {text} |", flush=True)
