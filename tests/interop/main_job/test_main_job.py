@@ -209,8 +209,8 @@ def test_clients_that_leave_stop_the_work(cluster: Cluster, moment_s: float):
     for client in clients:
         client.close()
     time.sleep(0.2)
-    # Scrapes and probes go on, so the limit is not zero; queries that went on would take all of both cores.
-    assert sum(busy_s(process.pid, 1.0) for process in workers) < 0.4
+    # Scrapes and probes go on, so the limit is not zero: a tenth of one core in each process.
+    assert sum(busy_s(process.pid, 1.0) for process in workers) < 0.2
     for name in ("query", "store"):
         assert held_bytes(cluster.ports[name].url) == 0, name
 
