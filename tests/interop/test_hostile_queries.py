@@ -15,6 +15,8 @@ MOST_MB = 200.0
 SETTLE_S = 1.0
 AT = str(FIRST_S + 7200)
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def idle_mb(pair: Pair) -> float:

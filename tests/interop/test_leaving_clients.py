@@ -38,6 +38,8 @@ HELD = {
     "store": ("athanor_memory_held_bytes", "thanos_bucket_store_series_gate_queries_in_flight"),
 }
 
+pytestmark = pytest.mark.alone
+
 
 def held(pair: Pair) -> dict[str, float]:
     """What both processes hold for queries, where it is not zero."""

@@ -13,6 +13,8 @@ from tests.interop.pair import END_S, FIRST_S, Pair, ask_range, metrics
 MOST = 1.5
 SETTLE_S = 1.0
 
+pytestmark = pytest.mark.alone
+
 
 def peak_reserved_mb(port: int) -> float:
     return metrics(port)["athanor_memory_held_peak_bytes"] / 1e6
