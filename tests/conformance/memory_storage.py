@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from athanor.model.budget import Budget
-from athanor.model.errors import NotAvailableError
 from athanor.model.matchers import Matcher
 from athanor.model.select import QueryContext, Selection
 from athanor.model.tables import LabelTable, Samples, label_table
 from athanor.model.workspace import Workspace
+from tests.conformance.histogram_rows import nhcb, stored_hints, table_of
 from tests.conformance.script import Load
 from tests.conformance.values import STALE, Histogram
 
@@ -21,8 +22,17 @@ from tests.conformance.values import STALE, Histogram
 class MemorySeries:
     labels: dict[str, str]
     samples: dict[int, float] = field(default_factory=dict)
-    histograms: dict[int, object] = field(default_factory=dict)
+    histograms: dict[int, Histogram] = field(default_factory=dict)
     starts_ms: dict[int, int] = field(default_factory=dict)
+    _hints: dict[int, str] | None = None
+
+    def timeline(self) -> list[tuple[int, object]]:
+        return sorted([*self.samples.items(), *self.histograms.items()], key=lambda pair: pair[0])
+
+    def hints(self) -> dict[int, str]:
+        if self._hints is None:
+            self._hints = stored_hints(self.timeline())
+        return self._hints
 
 
 @dataclass(frozen=True)
@@ -37,21 +47,31 @@ class MemoryTile:
 
     def samples(self, workspace: Workspace) -> Samples:
         first, last = self.selection.first_ms, self.selection.last_ms
-        for s in self.series:
-            if any(first <= t <= last for t in s.histograms):
-                raise NotAvailableError("native histograms")
-        chosen = [sorted((t, v) for t, v in s.samples.items() if first <= t <= last) for s in self.series]
+        chosen = [[(t, v) for t, v in s.timeline() if first <= t <= last] for s in self.series]
         ts = np.array([t for c in chosen for t, _ in c], np.int64)
-        bits = [v for c in chosen for _, v in c]
+        kind, table, bits = None, None, []
+        rows = [(v, s.hints()[t]) for s, c in zip(self.series, chosen, strict=True) for t, v in c if _is_histogram(v)]
+        if rows:
+            table = table_of(rows)
+            kind = np.array([2 if _is_histogram(v) else 1 for c in chosen for _, v in c], np.uint8)
+        n_histograms = 0
+        for c in chosen:
+            for _, v in c:
+                bits.append(n_histograms if _is_histogram(v) else v)
+                n_histograms += _is_histogram(v)
         offsets = np.concatenate(([0], np.cumsum([len(c) for c in chosen]))).astype(np.int64)
         starts = None
         if any(s.starts_ms for s in self.series):
             told = [s.starts_ms.get(t, 0) for s, c in zip(self.series, chosen, strict=True) for t, _ in c]
             starts = np.array(told, np.int64)
-        return Samples(ts, np.array(bits, np.float64), offsets, start_ms=starts)
+        return Samples(ts, np.array(bits, np.float64), offsets, kind, table, starts)
 
     def drop(self) -> None:
         """Nothing is accounted."""
+
+
+def _is_histogram(value: object) -> bool:
+    return isinstance(value, Histogram)
 
 
 def is_stale(value: object) -> bool:
@@ -74,21 +94,37 @@ class MemoryStorage:
                 if series.starts_ms is not None and value is not None:
                     target.starts_ms[i * command.gap_ms] = series.starts_ms[i]
         if command.with_nhcb:
-            for series in command.series:
-                self._mark_derived(series.labels)
+            self._derive(command)
 
-    def _mark_derived(self, labels: dict[str, str]) -> None:
-        """The custom-bucket histogram of a classic one: its name answers that native histograms are not available."""
-        name = labels.get("__name__", "")
-        for suffix in ("_bucket", "_count", "_sum"):
-            if name.endswith(suffix):
-                derived = {n: v for n, v in labels.items() if n != "le"} | {"__name__": name.removesuffix(suffix)}
-                target = self._series.setdefault(tuple(sorted(derived.items())), MemorySeries(derived))
-                source = self._series[tuple(sorted((n, v) for n, v in labels.items() if v))]
-                target.histograms.update(dict.fromkeys(source.samples, "derived"))
+    def _derive(self, command: Load) -> None:
+        """Custom-bucket histograms of the block's classic ones."""
+        groups: dict[tuple[tuple[str, str], ...], dict[int, dict[str, object]]] = {}
+        for series in command.series:
+            name = series.labels.get("__name__", "")
+            suffix = next((x for x in ("_bucket", "_count", "_sum") if name.endswith(x)), None)
+            bound = _bound(series.labels.get("le", ""))
+            if suffix is None or (suffix == "_bucket" and bound is None):
+                continue
+            derived = {n: v for n, v in series.labels.items() if n != "le" and v}
+            derived["__name__"] = name.removesuffix(suffix)
+            group = groups.setdefault(tuple(sorted(derived.items())), {})
+            for i, value in enumerate(series.values):
+                if not isinstance(value, float) or is_stale(value):
+                    continue
+                at = group.setdefault(i * command.gap_ms, {"bounds": {}})
+                if suffix == "_bucket":
+                    at["bounds"].setdefault(bound, value)  # type: ignore[attr-defined]
+                else:
+                    at[suffix] = value
+        for key, group in groups.items():
+            target = self._series.setdefault(key, MemorySeries(dict(key)))
+            for at_ms, parts in group.items():
+                h = nhcb(parts["bounds"], parts.get("_count"), parts.get("_sum", 0.0))  # type: ignore[arg-type]
+                self._add(target, at_ms, h)
 
     @staticmethod
     def _add(target: MemorySeries, at_ms: int, value: object) -> None:
+        target._hints = None
         if value is None:
             return
         if isinstance(value, Histogram):
@@ -108,3 +144,11 @@ class MemoryStorage:
 
 def _matches(matchers: tuple[Matcher, ...], labels: dict[str, str]) -> bool:
     return all(m.matches(labels.get(m.name, "")) for m in matchers)
+
+
+def _bound(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return None if math.isnan(value) else value

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from athanor.model.budget import Budget
 from athanor.model.errors import AthanorError, NotAvailableError
+from athanor.model.tables import Histograms
 from athanor.promql.ast import Call, MatrixSelector, Node, Subquery, VectorSelector, children, walk, with_children
 from athanor.promql.engine import Engine, EngineOptions, Result
 from athanor.promql.features import Features
 from athanor.promql.parser import parse
 from athanor.promql.printer import text as print_query
+from tests.conformance.histogram_rows import row_shape, shape_of
 from tests.conformance.memory_storage import MemoryStorage, is_stale
 from tests.conformance.script import Clear, Eval, Load, Series, conformance_dir, read_script, script_files
 from tests.conformance.values import Histogram
@@ -126,7 +128,15 @@ def runs_of(command: Eval) -> Iterator[Run]:
             )
 
 
-Points = dict[int, float]
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A histogram of an answer."""
+
+    table: Histograms
+    row: int
+
+
+Points = dict[int, object]
 Row = tuple[dict[str, str], Points]
 
 
@@ -135,15 +145,23 @@ def rows_of(result: Result) -> list[Row]:
         samples, rows = result.samples, []
         for i in range(len(result.labels)):
             span = slice(int(samples.offsets[i]), int(samples.offsets[i + 1]))
-            points = dict(zip(samples.ts_ms[span].tolist(), samples.values[span].tolist(), strict=True))
+            kinds = [1] * (span.stop - span.start) if samples.kind is None else samples.kind[span].tolist()
+            cells = zip(samples.values[span].tolist(), kinds, strict=True)
+            found = [Cell(samples.histograms, int(v)) if k == 2 else v for v, k in cells]  # type: ignore[arg-type]
+            points: Points = dict(zip(samples.ts_ms[span].tolist(), found, strict=True))
             rows.append((dict(result.labels.pairs(i)), points))
         return rows
     assert result.block is not None
     steps = result.grid.steps_ms().tolist()
+    table = result.block.histograms
     return [
         (
             dict(result.block.labels.pairs(i)),
-            {t: float(v) for t, v, k in zip(steps, result.block.values[i], result.block.kind[i], strict=True) if k},
+            {
+                t: Cell(table, int(v)) if k == 2 else float(v)  # type: ignore[arg-type]
+                for t, v, k in zip(steps, result.block.values[i], result.block.kind[i], strict=True)
+                if k
+            },
         )
         for i in range(len(result.block.labels))
     ]
@@ -151,6 +169,22 @@ def rows_of(result: Result) -> list[Row]:
 
 def _key(labels: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((n, v) for n, v in labels.items() if v))
+
+
+def _same(got: object, want: object) -> bool:
+    if not isinstance(want, Histogram) or not isinstance(got, Cell):
+        return not isinstance(want, Histogram) and not isinstance(got, Cell) and equal(got, want)  # type: ignore[arg-type]
+    (exact, positive, negative, hint), numbers = row_shape(got.table, got.row)
+    wanted = shape_of(want)
+    return (
+        exact == wanted[0]
+        and positive.keys() == wanted[1].keys()
+        and negative.keys() == wanted[2].keys()
+        and all(equal(n, wanted[1][i]) for i, n in positive.items())
+        and all(equal(n, wanted[2][i]) for i, n in negative.items())
+        and all(map(equal, numbers, (want.count, want.sum, want.zero_count)))
+        and (not want.hint_stated or hint == want.hint)
+    )
 
 
 def _check_rows(rows: list[Row], expected: list[tuple[dict[str, str], dict[int, object]]]) -> None:
@@ -164,8 +198,10 @@ def _check_rows(rows: list[Row], expected: list[tuple[dict[str, str], dict[int, 
         if got[key].keys() != points.keys():
             raise Wrong(f"{key}: points at {sorted(got[key])} instead of {sorted(points)}")
         for t, value in points.items():
-            if isinstance(value, Histogram) or not equal(got[key][t], value):  # type: ignore[arg-type]
-                raise Wrong(f"{key} at {t} ms: {got[key][t]!r} instead of {value!r}")
+            if not _same(got[key][t], value):
+                found = got[key][t]
+                shown = repr(row_shape(found.table, found.row)) if isinstance(found, Cell) else repr(found)
+                raise Wrong(f"{key} at {t} ms: {shown} instead of {value!r}")
 
 
 def _grid_points(series: Series, first_ms: int, step_ms: int) -> dict[int, object]:

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athanor.kernel import labels
-from athanor.model.errors import NotAvailableError
-from athanor.model.tables import StepBlock, StepGrid, label_table
+from athanor.model.tables import HistogramLayouts, Histograms, StepBlock, StepGrid, label_table
 from athanor.promql import blocks, floats
 from athanor.promql.aggregate import REDUCTIONS, GroupIndex, Reduction, select_aggregate
 from athanor.promql.errors import QueryError
@@ -274,21 +273,37 @@ def test_a_step_invariant_tile_counts_at_every_step():
     assert run("sum", block, [np.arange(1)]).values.tolist() == [[2.0, 2.0, 2.0]]
 
 
-def with_histogram(op):
+def float_and_histogram():
+    """The float 3 in one series, and in another a native histogram without observations."""
+    layouts = HistogramLayouts(
+        np.zeros(1, np.int32), np.zeros(1), np.empty(0, np.int32), np.zeros(2, np.int64), np.zeros(1, np.int64),
+        np.empty(0), np.zeros(2, np.int64),
+    )  # fmt: skip
+    row = np.zeros(1)
+    histograms = Histograms(
+        layouts, np.zeros(1, np.int32), np.zeros(1, np.uint8), row, row, row, np.zeros(1, np.int64), np.empty(0)
+    )
     table = label_table([[("i", "1")], [("i", "2")]])
-    block = blocks.block(StepGrid(0, 1, 1), table, np.array([[3.0], [0.0]]), np.array([[1], [2]], np.uint8))
+    values, kind = np.array([[3.0], [0.0]]), np.array([[1], [2]], np.uint8)
+    return StepBlock(StepGrid(0, 1, 1), values, kind, table, np.zeros(2, np.bool_), histograms)
+
+
+def with_histogram(op):
+    block = float_and_histogram()
     reduction = Reduction(op, (), False, block.grid)
     reduction.add(block)
     return reduction
 
 
-def test_counts_take_histograms_extremes_skip_them_and_sums_refuse():
+def test_counts_take_histograms_extremes_skip_them_and_sums_drop_a_mixed_group():
     assert with_histogram("count").finish().values.tolist() == [[2.0]]
     extreme = with_histogram("min")
     assert extreme.ignored_histograms
     assert extreme.finish().values.tolist() == [[3.0]]
-    with pytest.raises(NotAvailableError, match="native histograms in sum"):
-        with_histogram("sum")
+    for op in ("sum", "avg"):
+        mixed = with_histogram(op)
+        assert not mixed.finish().kind.any()
+        assert mixed.mixed
 
 
 @given(st.lists(st.lists(st.integers(0, 30), unique=True, max_size=12), max_size=12))
@@ -528,16 +543,12 @@ def test_quantiles_and_ratios_outside_their_range_warn_at_the_parameter():
 
 
 def test_ignored_histograms_are_told_at_the_place_that_each_operation_names():
-    block = blocks.block(
-        StepGrid(0, 1, 1),
-        label_table([[("i", "1")], [("i", "2")]]),
-        np.array([[3.0], [0.0]]),
-        np.array([[1], [2]], np.uint8),
-    )
+    block = float_and_histogram()
     for op, at in (("topk", 30), ("bottomk", 30), ("quantile", 20)):
         answer, notes = select(op, block, [1], grouping=())
         assert notes == [(f"ignored histogram in {op} aggregation", at, True)]
         assert answer.values.tolist() == [[3.0]]
     assert len(select("limitk", block, [5], grouping=())[0].labels) == 2
-    with pytest.raises(NotAvailableError, match="native histograms in count_values"):
-        select("count_values", block, "v", grouping=())
+    counted, notes = select("count_values", block, "v", grouping=())
+    assert sorted(counted.labels.pairs(i) for i in range(2)) == [[("v", "3")], [("v", "{count:0, sum:0}")]]
+    assert counted.values.tolist() == [[1.0], [1.0]] and notes == []

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from athanor.model.errors import NotAvailableError
-from athanor.model.tables import StepBlock, StepGrid, label_table
+from athanor.model.tables import HistogramLayouts, Histograms, StepBlock, StepGrid, label_table
 from athanor.promql import blocks
 from athanor.promql.ast import Matching
 from athanor.promql.binary import scalar_scalar, unary_minus, vector_scalar, vector_vector
@@ -361,11 +360,23 @@ def test_unary_minus_drops_or_marks_the_name():
     assert later.labels.pairs(0) == [("__name__", "m"), ("a", "x")] and later.drop_name.tolist() == [True]
 
 
-def test_native_histograms_are_refused():
+def test_a_float_plus_a_native_histogram_is_no_point_but_a_note():
     source = make_block([(("a", "x"),)], 1, [[1.0]])
-    histogram = blocks.with_data(source, source.values, np.full((1, 1), 2, np.uint8))
-    with pytest.raises(NotAvailableError, match="native histograms in binary operator"):
-        vector_vector("+", source, histogram, Matching(), False, Notes(), 0, False)
+    one, empty = np.zeros(1), np.empty(0)
+    layouts = HistogramLayouts(
+        np.zeros(1, np.int32), one, empty.astype(np.int32), np.zeros(2, np.int64), np.zeros(1, np.int64), empty,
+        np.zeros(2, np.int64),
+    )  # fmt: skip
+    table = Histograms(
+        layouts, np.zeros(1, np.int32), np.zeros(1, np.uint8), one, one, one, np.zeros(1, np.int64), empty
+    )
+    kind = np.full((1, 1), 2, np.uint8)
+    histogram = StepBlock(source.grid, np.zeros((1, 1)), kind, source.labels, source.drop_name, table)
+    notes = Notes()
+    result = vector_vector("+", source, histogram, Matching(), False, notes, 0, False)
+    assert not result.kind.any()
+    text = 'incompatible sample types encountered for binary operator "+": float + histogram'
+    assert [(note.text, note.at, note.is_info) for note in notes] == [(text, 0, True)]
 
 
 def test_a_step_invariant_side_is_spread_over_all_steps():

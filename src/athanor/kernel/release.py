@@ -41,14 +41,19 @@ def release_loading_memory() -> None:
     """Called once by a server when its role is loaded; does nothing where the system lacks what it takes."""
     gc.collect()
     gc.freeze()
+    drop_compiler_pages()
+    if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def drop_compiler_pages() -> None:
+    """Pages of the compiler's file leave memory until they are read again."""
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
     for first, end in _clean_mappings(Path("/proc/self/smaps").read_text()):
         libc.madvise(first, end - first, MADV_DONTNEED)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _clean_mappings(smaps: str) -> Iterator[tuple[int, int]]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from athanor.kernel import labels
 from athanor.model.arrays import B1, F64, I32, I64, U8
-from athanor.model.errors import NotAvailableError
 from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock, StepGrid
 from athanor.promql import aggregate_kernels as kernels
 from athanor.promql import blocks
+from athanor.promql.histogram_aggregate import HistogramGroups
 from athanor.promql.selection import select_aggregate
 
 __all__ = ["REDUCTIONS", "GroupIndex", "Reduction", "select_aggregate"]
@@ -89,7 +89,8 @@ def _grown(array: Any, n_used: int, n_rows: int) -> Any:
 class Reduction:
     """One reducing aggregation over all steps; `add` tiles in the order of the input, then `finish` once.
 
-    ignored_histograms: a histogram was met by an operation that skips them, which calls for an info.
+    ignored_histograms: a histogram was met by an operation that skips them, which calls for an info. After `finish`:
+    mixed, collided, reconciled, incompatible (metric names): what sums and averages of histograms met.
     """
 
     def __init__(self, op: str, grouping: Sequence[str], without: bool, grid: StepGrid) -> None:
@@ -102,6 +103,9 @@ class Reduction:
         self._n_rows = 0
         self._capacity = 0
         self.ignored_histograms = False
+        self._histograms: HistogramGroups | None = None
+        self.mixed = self.collided = self.reconciled = False
+        self.incompatible: tuple[bytes, ...] = ()
         width = grid.n
         self._a: F64 = np.empty((0, width if "a" in kept else 0))
         self._b: F64 = np.empty((0, width if "b" in kept else 0))
@@ -119,7 +123,8 @@ class Reduction:
     def n_bytes(self) -> int:
         """Bytes of the state of the groups met so far."""
         row = 8 * (self._a.shape[1] + self._b.shape[1] + self._count.shape[1]) + self._seen.shape[1] + 10
-        return int(row * self._index.n)
+        native = 0 if self._histograms is None else self._histograms.n_bytes
+        return int(row * self._index.n) + native
 
     def add(self, block: StepBlock) -> None:
         """The next rows of the input."""
@@ -138,9 +143,12 @@ class Reduction:
             kind, codes, self._n_rows, drop_name, row_class, self._first_row, self._drop_name
         )  # fmt: skip
         if highest >= HISTOGRAM and self._name not in _TAKE_HISTOGRAMS:
-            if self._name not in _IGNORE_HISTOGRAMS:
-                raise NotAvailableError(f"native histograms in {self._name}")
-            self.ignored_histograms = True
+            if self._name in _IGNORE_HISTOGRAMS:
+                self.ignored_histograms = True
+            else:
+                if self._histograms is None:
+                    self._histograms = HistogramGroups(self._name == "avg", self._grid.n)
+                self._histograms.add(block, codes.astype(np.int64))
         self._add(values, kind, codes, row_class, self._a, self._b, self._count, self._seen, self._status)
         self._n_rows += len(block.labels)
 
@@ -168,7 +176,11 @@ class Reduction:
         values, kind = np.empty(shape), np.empty(shape, np.uint8)
         kernels.finish(self._op, groups, self._a, self._b, self._count, self._seen, values, kind)
         table = labels.take(self._index.table(), groups)
-        answer = StepBlock(self._grid, values, kind, table, self._drop_name[groups])
-        if self._name in _IGNORE_HISTOGRAMS and self.ignored_histograms:
+        native = None
+        if self._histograms is not None:
+            native, self.mixed, self.collided = self._histograms.finish(groups, values, kind)
+            self.incompatible, self.reconciled = tuple(self._histograms.incompatible), self._histograms.reconciled
+        answer = StepBlock(self._grid, values, kind, table, self._drop_name[groups], native)
+        if self._histograms is not None or (self._name in _IGNORE_HISTOGRAMS and self.ignored_histograms):
             answer = blocks.without_empty_rows(answer)
         return answer

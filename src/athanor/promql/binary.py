@@ -11,12 +11,13 @@ import numpy as np
 
 from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
-from athanor.model.errors import NotAvailableError
-from athanor.model.tables import HISTOGRAM, StepBlock
+from athanor.model.tables import StepBlock
 from athanor.promql import binary_kernels as kernels
 from athanor.promql import blocks
 from athanor.promql.ast import SET_OPERATORS, TRIMS, Matching
 from athanor.promql.errors import QueryError
+from athanor.promql.histogram_binary import Side, combine
+from athanor.promql.histograms import cells, has_cells, scaled
 from athanor.promql.matching import (
     Pairs,
     clash_of_matches,
@@ -42,11 +43,6 @@ def _is_comparison(op: str) -> bool:
     return _NUMBER[op] >= kernels.FIRST_COMPARISON
 
 
-def _refuse_histograms(op: str, *sides: StepBlock) -> None:
-    if any(side.kind.size and side.kind.max() >= HISTOGRAM for side in sides):
-        raise NotAvailableError(f"native histograms in binary operator {op}")
-
-
 def scalar_scalar(op: str, a: F64, b: F64) -> F64:
     """float64[n]; comparisons, which always have `bool` here, give 1 or 0."""
     out = np.empty(a.size)
@@ -70,16 +66,23 @@ def vector_scalar(
 ) -> StepBlock:
     """Each series with a scalar at each step; filters keep the series' value."""
     source = blocks.full_width(source)
-    _refuse_histograms(op, source)
-    if op in TRIMS:
+    native = has_cells(source)
+    if op in TRIMS and not native:
         return _trimmed(op, source, notes, at)
     values, kind = _new_cells(*source.values.shape)
     kernels.scalar_rows(
-        _NUMBER[op], int(return_bool), np.ascontiguousarray(source.values), np.ascontiguousarray(source.kind),
-        np.ascontiguousarray(scalar), int(scalar_on_left), values, kind,
+        0 if op in TRIMS else _NUMBER[op], int(return_bool), np.ascontiguousarray(source.values),
+        np.ascontiguousarray(source.kind), np.ascontiguousarray(scalar), int(scalar_on_left), values, kind,
     )  # fmt: skip
-    result = blocks.with_data(source, values, kind)
-    return _without_name(result, delayed) if not _is_comparison(op) or return_bool else result
+    table = None
+    if native:
+        own = Side(source.values, source.kind, source.histograms)
+        numbers = Side(np.broadcast_to(scalar, values.shape), np.ones(kind.shape, np.uint8), None)
+        sides = (numbers, own) if scalar_on_left else (own, numbers)
+        table = combine(op, *sides, "right" if scalar_on_left else "left", return_bool, values, kind, notes, at)
+    result = StepBlock(source.grid, values, kind, source.labels, source.drop_name, table)
+    keeps_name = op in TRIMS or (_is_comparison(op) and not return_bool)
+    return result if keeps_name else _without_name(result, delayed)
 
 
 def _trimmed(op: str, source: StepBlock, notes: Notes, at: int) -> StepBlock:
@@ -102,8 +105,15 @@ def _without_name(source: StepBlock, delayed: bool) -> StepBlock:
 
 def unary_minus(source: StepBlock, delayed: bool) -> StepBlock:
     source = blocks.full_width(source)
-    _refuse_histograms("-", source)
-    return _without_name(blocks.with_data(source, -source.values, source.kind), delayed)
+    if not has_cells(source):
+        return _without_name(blocks.with_data(source, -source.values, source.kind), delayed)
+    mask, rows = cells(source)
+    values = -source.values
+    values[mask] = np.arange(rows.size)
+    assert source.histograms is not None
+    table = scaled(source.histograms, rows, np.full(rows.size, -1.0), compacts=False)
+    negated = StepBlock(source.grid, values, source.kind, source.labels, source.drop_name, table)
+    return _without_name(negated, delayed)
 
 
 def vector_vector(
@@ -113,7 +123,7 @@ def vector_vector(
     lhs, rhs = blocks.full_width(lhs), blocks.full_width(rhs)
     if op in SET_OPERATORS:
         return _set_operation(op, lhs, rhs, matching)
-    _refuse_histograms(op, lhs, rhs)
+    native = has_cells(lhs) or has_cells(rhs)
     filled = matching.fill_lhs is not None or matching.fill_rhs is not None
     if (not len(lhs.labels) and not len(rhs.labels)) or (not filled and not (len(lhs.labels) and len(rhs.labels))):
         return blocks.empty_block(lhs.grid)
@@ -134,12 +144,17 @@ def vector_vector(
     if on_one_side is not None:
         raise one_side_error(sides, matching, on_one_side)
     values, kind = _evaluate(op, pairs, return_bool, lhs.grid.n)
-    if op in TRIMS:
+    histograms = None
+    if native:
+        left_side = Side(pairs.left_values[pairs.left], pairs.left_kind[pairs.left], lhs.histograms)
+        right_side = Side(pairs.right_values[pairs.right], pairs.right_kind[pairs.right], rhs.histograms)
+        histograms = combine(op, left_side, right_side, "left", return_bool, values, kind, notes, at)
+    elif op in TRIMS:
         if kind.any():
             notes.info(_incompatible(op), at)
         return blocks.empty_block(lhs.grid)
     marks = np.full(len(table), return_bool and delayed)
-    return _merged(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks)))
+    return _merged(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks, histograms)))
 
 
 def _merged(source: StepBlock) -> StepBlock:

@@ -10,6 +10,7 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import FLOAT, HISTOGRAM, LabelTable, StepBlock, StepGrid
+from athanor.promql import histograms
 from athanor.promql.errors import QueryError
 
 # What "dropping the metric name" removes (prometheus schema/labels.go).
@@ -54,13 +55,14 @@ def join_steps(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
     values, kind = np.zeros((firsts.size, grid.n)), np.zeros((firsts.size, grid.n), np.uint8)
     drop_name = np.zeros(firsts.size, np.bool_)
     step, row = 0, 0
-    for part in parts:
+    part_values, table = histograms.joined([(p.values, p.kind, p.histograms) for p in parts])
+    for part, own_values in zip(parts, part_values, strict=True):
         rows = codes[row : row + len(part.labels)]
-        values[rows, step : step + part.grid.n] = part.values
+        values[rows, step : step + part.grid.n] = own_values
         kind[rows, step : step + part.grid.n] = part.kind
         drop_name[rows] |= part.drop_name
         step, row = step + part.grid.n, row + len(part.labels)
-    joined = StepBlock(grid, values, kind, labels.take(every, firsts), drop_name)
+    joined = StepBlock(grid, values, kind, labels.take(every, firsts), drop_name, table)
     if all(labels.is_strictly_sorted(p.labels) for p in parts):
         joined = take_rows(joined, labels.sort_order(joined.labels))
     return joined
@@ -72,13 +74,14 @@ def concat_blocks(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
         return parts[0]
     if not parts:
         return empty_block(grid)
+    values, table = histograms.joined([(p.values, p.kind, p.histograms) for p in parts])
     return StepBlock(
         grid,
-        np.concatenate([p.values for p in parts]),
+        np.concatenate(values),
         np.concatenate([p.kind for p in parts]),
         labels.concat([p.labels for p in parts]),
         np.concatenate([p.drop_name for p in parts]),
-        parts[0].histograms,
+        table,
     )
 
 

@@ -7,22 +7,26 @@ walk each group over all steps.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from athanor.kernel import labels
 from athanor.model.arrays import B1, F64, I64, U8
-from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock
+from athanor.model.tables import FLOAT, HISTOGRAM, LabelTable, StepBlock
 from athanor.promql import classic_histogram_kernels as kernels
-from athanor.promql.blocks import concat_blocks, empty_block, full_width, refuse_histograms
+from athanor.promql.blocks import concat_blocks, empty_block, full_width, take_rows, with_data
 from athanor.promql.float_text import open_metrics, parse_float
 from athanor.promql.floats import general
 from athanor.promql.function_call import FunctionCall, floats_without_name
 from athanor.promql.gostrings import quote
+from athanor.promql.histogram_functions import native_fractions, native_quantiles, native_rows, note_nan
 
+Parts = Callable[[StepBlock], tuple[F64, U8, U8]]
 BOUND = "le"
 PIECE_CELLS = 1 << 22  # cells between two looks whether the query was cancelled
 FORCED = (
@@ -84,7 +88,7 @@ def classic_histograms(call: FunctionCall, at: int) -> ClassicHistograms:
     """The histograms of the call's vector; warns about series whose bound is no number and leaves them out."""
     source = full_width(call.vectors[0])
     if source.kind.max(initial=0) >= HISTOGRAM:
-        refuse_histograms(source, call.name)
+        source = floats_only(source)
     column = labels.column(source.labels, BOUND)
     parsed = [parse_float(_text(value)) for value in column.values]
     good_value = np.array([value is not None for value in parsed], np.bool_)
@@ -106,6 +110,39 @@ def classic_histograms(call: FunctionCall, at: int) -> ClassicHistograms:
         table, np.ascontiguousarray(rows[order], np.int64), group_at, np.ascontiguousarray(bounds[order]),
         np.ascontiguousarray(source.values), np.ascontiguousarray(source.kind), _names(call, table),
     )  # fmt: skip
+
+
+def floats_only(source: StepBlock) -> StepBlock:
+    """The series that have floats, with these alone."""
+    kind = (source.kind == FLOAT).astype(np.uint8)
+    rows = np.flatnonzero(kind.any(axis=1))
+    return take_rows(with_data(source, source.values, kind), rows)
+
+
+def with_native(call: FunctionCall, found: ClassicHistograms, classic: StepBlock, parts: Parts, at: int) -> StepBlock:
+    """The answers for classic histograms, and behind them those for native ones; where both have a cell with the same
+    labels, neither answers. parts: values, kinds and notes of the native ones."""
+    native = native_rows(call)
+    if native is None:
+        return classic
+    values, kind, told = parts(native)
+    index = labels.SetIndex(found.table)
+    group = index.find(native.labels) if found.n_groups else np.full(len(native.labels), -1, np.int64)
+    shared = np.flatnonzero(group >= 0)
+    classic_kind = classic.kind.copy()
+    if shared.size:
+        own, mine = group[shared], kind[shared] != 0
+        there = classic_kind[own] != 0
+        both = there & mine
+        if both.any():
+            for name in dict.fromkeys(found.names[g] for g in own[both.any(axis=1)].tolist()):
+                call.notes.warn(f"vector contains a mix of classic and native histograms{_for_metric(name)}", at)
+            classic_kind[own] = np.where(both, np.uint8(0), classic_kind[own])
+            kind[shared] = np.where(both, np.uint8(0), kind[shared])
+            told[shared] = np.where(both, np.uint8(0), told[shared])
+    note_nan(call, native, told, at)
+    answers = floats_without_name(call, native, values, kind)
+    return concat_blocks(call.grid, [with_data(classic, classic.values, classic_kind), answers])
 
 
 def _warn_of_bounds(call: FunctionCall, at: int, table: LabelTable, present: B1) -> None:
@@ -166,7 +203,8 @@ def histogram_quantile(call: FunctionCall) -> StepBlock:
     found = classic_histograms(call, vector_at)
     values, kind, repairs = _quantiles(call, found, call.scalars[0])
     _note_repairs(call, found, [repairs], vector_at)
-    return floats_without_name(call, _groups(call, found), values, kind)
+    classic = floats_without_name(call, _groups(call, found), values, kind)
+    return with_native(call, found, classic, lambda n: native_quantiles(n, call.scalars[0]), vector_at)
 
 
 def histogram_quantiles(call: FunctionCall) -> StepBlock:
@@ -175,18 +213,20 @@ def histogram_quantiles(call: FunctionCall) -> StepBlock:
     for q, at in zip(call.scalars, quantiles_at, strict=True):
         _warn_of_quantiles(call, q, at)
     found = classic_histograms(call, vector_at)
-    groups = floats_without_name(call, _groups(call, found), np.empty((0, 0)), np.empty((0, 0), np.uint8))
     parts, all_repairs = [], []
     for q in call.scalars:
         values, kind, repairs = _quantiles(call, found, q)
         all_repairs.append(repairs)
         texts = [open_metrics(value) for value in q.tolist()]
+        classic = floats_without_name(call, _groups(call, found), values, kind)
+        answers = with_native(call, found, classic, partial(native_quantiles, q=q), vector_at)
         for text in dict.fromkeys(texts):  # one, unless the quantile changes from step to step
             here = np.array([t == text for t in texts], np.bool_)
             table = labels.set_column(
-                groups.labels, call.strings[0], np.zeros(len(groups.labels), np.int32), [text.encode()]
+                answers.labels, call.strings[0], np.zeros(len(answers.labels), np.int32), [text.encode()]
             )
-            parts.append(StepBlock(call.grid, values, np.where(here, kind, np.uint8(0)), table, groups.drop_name))
+            shown: U8 = np.where(here, answers.kind, np.uint8(0))
+            parts.append(StepBlock(call.grid, answers.values, shown, table, answers.drop_name))
     _note_repairs(call, found, all_repairs, vector_at)
     return concat_blocks(call.grid, parts) if parts else empty_block(call.grid)
 
@@ -204,7 +244,8 @@ def histogram_fraction(call: FunctionCall) -> StepBlock:
             found.rows, found.group_at, found.bounds, found.values, found.kind, lower, upper, first, last,
             out, out_kind, bound, count,
         )  # fmt: skip
-    return floats_without_name(call, _groups(call, found), out, out_kind)
+    classic = floats_without_name(call, _groups(call, found), out, out_kind)
+    return with_native(call, found, classic, lambda n: native_fractions(n, lower, upper), call.arg_at[2])
 
 
 def inflated_count(repaired: list[int]) -> int:

@@ -15,18 +15,20 @@ import numpy as np
 from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget, OverBudget
-from athanor.model.errors import NotAvailableError
 from athanor.model.matchers import Matcher
 from athanor.model.select import QueryContext, SelectHints, Selection, Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
+from athanor.promql import histograms as histogram_tables
 from athanor.promql.aggregate import Reduction, select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
 from athanor.promql.binary import scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
 from athanor.promql.extended import bounded_samples
 from athanor.promql.functions import FUNCTIONS, absent, absent_labels, scalar_of
+from athanor.promql.gostrings import quote
+from athanor.promql.histogram_windows import cut_mixed
 from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
 from athanor.promql.notes import Notes
 from athanor.promql.plan import CELL_BYTES, Equal, Operator
@@ -214,6 +216,7 @@ class Evaluation:
             self._notes.info(f"ignored histogram in {operator.op} aggregation", operator.expr_at)
         held = self._for(operator, 0, reduction.n_groups)
         result = reduction.finish()
+        note_reduction(reduction, self._notes, operator.expr_at)
         self._give(state)
         return result, held
 
@@ -354,13 +357,32 @@ class Evaluation:
             sizes = np.diff(cut.offsets)
             tables.append(labels.take(tile.labels, np.flatnonzero(sizes)))
             ts.append(cut.ts_ms)
-            values.append(cut.values)
+            values.append((cut.values, cut.kind, cut.histograms))
             counts.append(sizes[sizes > 0])
             self._give(bound - 16 * cut.ts_ms.size)
         if not tables:
             return no_samples()
         offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))))
-        return labels.concat(tables), Samples(np.concatenate(ts), np.concatenate(values), offsets)
+        joined, histograms = histogram_tables.joined(
+            [(v, np.empty(0, np.uint8) if k is None else k, h) for v, k, h in values]
+        )
+        kind = None
+        if histograms is not None:
+            kind = np.concatenate([np.ones(v.size, np.uint8) if k is None else k for v, k, _ in values])
+        return labels.concat(tables), Samples(np.concatenate(ts), np.concatenate(joined), offsets, kind, histograms)
+
+
+def note_reduction(reduction: Reduction, notes: Notes, at: int) -> None:
+    """Annotations for what sums and averages of native histograms met."""
+    if reduction.mixed:
+        notes.warn("encountered a mix of histograms and floats for aggregation", at)
+    for name in reduction.incompatible:
+        text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name"
+        notes.warn(f"{text} {quote(name.decode('utf-8', 'surrogateescape'))}", at)
+    if reduction.collided:
+        notes.warn("conflicting counter resets during histogram aggregation", at)
+    if reduction.reconciled:
+        notes.info("mismatched custom buckets were reconciled during aggregation", at)
 
 
 def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:
@@ -400,6 +422,6 @@ def _cut(samples: Samples, after_ms: int, last_ms: int) -> Samples:
     n = samples.values.size
     ts, values, offsets = np.empty(n, np.int64), np.empty(n), np.empty(samples.offsets.size, np.int64)
     if samples.kind is not None:
-        raise NotAvailableError("native histograms")
+        return cut_mixed(samples, after_ms, last_ms)
     kept = cut_samples(samples.ts_ms, samples.values, samples.offsets, after_ms, last_ms, ts, values, offsets)
     return Samples(ts[:kept], values[:kept], offsets)

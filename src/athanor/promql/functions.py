@@ -12,11 +12,12 @@ import numpy as np
 from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
 from athanor.model.matchers import Matcher, MatchType
-from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock, label_table
+from athanor.model.tables import LabelTable, StepBlock, label_table
 from athanor.promql import function_kernels as kernels
-from athanor.promql.blocks import block, empty_block, full_width, refuse_histograms
+from athanor.promql.blocks import block, empty_block, full_width
 from athanor.promql.classic_histograms import histogram_fraction, histogram_quantile, histogram_quantiles
 from athanor.promql.function_call import LABEL_LIMIT_BYTES, Evaluate, FunctionCall, floats_without_name
+from athanor.promql.histogram_functions import histogram_statistic
 from athanor.promql.label_functions import label_join, label_replace
 from athanor.promql.sort_functions import sort, sort_by_label
 
@@ -91,14 +92,6 @@ def _vector(call: FunctionCall) -> StepBlock:
     return block(call.grid, labels.empty_sets(1), call.scalars[0][None, :].copy(), np.ones((1, call.grid.n), np.uint8))
 
 
-def _of_histograms(call: FunctionCall) -> StepBlock:
-    """histogram_count and its like skip floats, so a vector of floats has no answer."""
-    source = call.vectors[0]
-    if source.kind.max(initial=0) >= HISTOGRAM:
-        refuse_histograms(source, call.name)
-    return empty_block(call.grid)
-
-
 def _start_timestamp(call: FunctionCall) -> StepBlock:
     """Samples carry no start timestamps, and then the function has no answer."""
     return empty_block(call.grid)
@@ -155,7 +148,8 @@ FUNCTIONS: dict[str, Evaluate] = {
     "vector": _vector,
     "start_timestamp": _start_timestamp,
     **dict.fromkeys(
-        ("histogram_avg", "histogram_count", "histogram_stddev", "histogram_stdvar", "histogram_sum"), _of_histograms
+        ("histogram_avg", "histogram_count", "histogram_stddev", "histogram_stdvar", "histogram_sum"),
+        histogram_statistic,
     ),
     "histogram_quantile": histogram_quantile,
     "histogram_quantiles": histogram_quantiles,

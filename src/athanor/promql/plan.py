@@ -64,7 +64,8 @@ class Operator:
 class Read(Operator):
     """An instant selector; steps at first_ms, first_ms + step_ms, ... with offset and @ applied.
 
-    wanted: the value, the time of the sample, the start time of its counter, or the smoothed value.
+    wanted: the value, the time of the sample, the start time of its counter, or the smoothed value; skip_buckets: of
+    native histograms only count and sum.
     """
 
     selection: Selection
@@ -72,6 +73,7 @@ class Read(Operator):
     step_ms: int
     lookback_ms: int
     wanted: Wanted = "value"
+    skip_buckets: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -86,6 +88,7 @@ class Window(Operator):
     keeps_name: bool
     range_at: int
     argument_at: int
+    skip_buckets: bool = False
 
     def n_bytes(self, n_series: int, n_groups: int = 0) -> int:
         """The inside of a subquery exists a second time, as samples."""

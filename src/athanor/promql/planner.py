@@ -102,7 +102,8 @@ def _own(node: Node, selections: Mapping[VectorSelector, Selection]) -> tuple[An
         case StringLiteral():
             return (node.value,)
         case VectorSelector():
-            return (selections[node], node.offset_ns, node.timestamp_ms, node.anchored, node.smoothed)
+            kept = node.anchored, node.smoothed, node.skip_buckets
+            return (selections[node], node.offset_ns, node.timestamp_ms, *kept)
         case MatrixSelector():
             return (node.range_ns,)
         case Subquery():
@@ -197,7 +198,7 @@ class Planner:
         return plan.Read(
             name="a selector", grid=grid, kind=Kind.ROWS, streams=True, selection=selection,
             one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, wanted=wanted,
-            lookback_ms=self.settings.lookback_ms,
+            lookback_ms=self.settings.lookback_ms, skip_buckets=node.skip_buckets,
         )  # fmt: skip
 
     def window_range(self, node: MatrixSelector | Subquery, grid: StepGrid) -> Range:
@@ -253,6 +254,7 @@ class Planner:
             extended=range_.extended,
             keeps_name=keeps_name, range_at=matrix.start if isinstance(matrix, MatrixSelector) else 0,
             argument_at=node.args[0].start,
+            skip_buckets=isinstance(matrix, MatrixSelector) and matrix.selector.skip_buckets,
         )  # fmt: skip
 
     # ---- functions

@@ -19,10 +19,13 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
 from athanor.model.budget import Budget
 from athanor.model.select import QueryContext, Selection, Storage, Tile
-from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
+from athanor.model.tables import FLOAT, LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
-from athanor.promql.blocks import NAME_LABELS, block
+from athanor.promql.blocks import NAME_LABELS
 from athanor.promql.extended import Extended, evaluate_extended, smoothed_values
+from athanor.promql.histogram_code_kernels import NOT_RESET, RESET
+from athanor.promql.histogram_windows import evaluate_mixed, latest_mixed, note_flags
+from athanor.promql.histograms import has_cells
 from athanor.promql.notes import Notes
 from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.start_times import latest_starts, overlaps
@@ -82,10 +85,17 @@ class WindowCall:
         if samples.start_ms is not None and not self.use_starts:
             samples = replace(samples, start_ms=None)
         windows = self.first_ms, self.step_ms, grid.n, self.range_ms
+        histograms = None
         if self.name in X_FUNCTIONS:
             evaluate_x(self.name, samples, windows, values, kind, workspace, self.check)
         elif self.extended is not None:
             evaluate_extended(self.name, self.extended, samples, windows, values, kind, workspace, self.check)
+        elif samples.kind is not None:
+            histograms, flags = evaluate_mixed(
+                self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
+                workspace, evaluation=(grid.first_ms, grid.step_ms), check=self.check,
+            )  # fmt: skip
+            note_flags(flags, table, notes, self.at)
         else:
             evaluate_windows(
                 self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
@@ -95,15 +105,15 @@ class WindowCall:
             self._note_gauges(table, kind, notes)
             if samples.start_ms is not None and self.extended is None:
                 self._note_overlaps(table, samples, workspace, notes)
-        if not self.drops_name:
-            return block(grid, table, values, kind)
-        if self.delayed:
-            return StepBlock(grid, values, kind, table, np.ones(len(table), np.bool_))
-        return block(grid, labels.drop(table, NAME_LABELS), values, kind)
+        keeps, n = not self.drops_name or self.delayed, len(table)
+        marks = np.full(n, self.drops_name and self.delayed)
+        return StepBlock(
+            grid, values, kind, table if keeps else labels.drop(table, NAME_LABELS), marks, histograms
+        )
 
     def over_block(self, inside: StepBlock, workspace: Workspace, notes: Notes) -> StepBlock:
         """Over a subquery: the cells of its inside are the samples, and its marks to drop names stay."""
-        result = self.over_samples(inside.labels, samples_of(inside, workspace), workspace, notes)
+        result = self.over_samples(inside.labels, _of_unknown_hint(samples_of(inside, workspace)), workspace, notes)
         if not self.delayed:
             return result
         return replace(result, drop_name=result.drop_name | inside.drop_name)
@@ -111,7 +121,7 @@ class WindowCall:
     def _note_gauges(self, table: LabelTable, kind: U8, notes: Notes) -> None:
         names = labels.column(table, labels.METRIC_NAME)
         for code, name in enumerate(names.values):
-            if name and not name.endswith(COUNTER_SUFFIXES) and kind[names.codes == code].any():
+            if name and not name.endswith(COUNTER_SUFFIXES) and (kind[names.codes == code] == FLOAT).any():
                 words = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
                 notes.info(f'{words}: "{_quoted(name)}"', self.at)
 
@@ -148,14 +158,26 @@ class InstantRead:
 
     def __call__(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
         values, kind = _cells(len(table), self.grid.n)
+        histograms = None
         place = self.first_ms, self.step_ms, self.grid.n, self.lookback_ms
         if self.wanted == "smoothed":
             smoothed_values(samples, *place, values, kind, workspace)
         elif self.wanted == "start":
             latest_starts(samples, *place, values, kind)
+        elif samples.kind is not None:
+            histograms = latest_mixed(samples, *place, values, kind, self.wanted == "time")
         else:
             latest_samples(samples, *place, values, kind, self.wanted == "time")
-        return block(self.grid, table, values, kind)
+        return StepBlock(self.grid, values, kind, table, np.zeros(len(table), np.bool_), histograms)
+
+
+def _of_unknown_hint(samples: Samples) -> Samples:
+    """What a subquery hands to a function: nobody vouches for resets between its steps."""
+    h = samples.histograms
+    if h is None:
+        return samples
+    hint = np.where((h.hint == RESET) | (h.hint == NOT_RESET), np.uint8(0), h.hint)
+    return replace(samples, histograms=replace(h, hint=hint))
 
 
 def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
@@ -173,7 +195,9 @@ def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
         values,
         offsets,
     )
-    return Samples(ts[:kept], values[:kept], offsets)
+    if not has_cells(source):
+        return Samples(ts[:kept], values[:kept], offsets)
+    return Samples(ts[:kept], values[:kept], offsets, source.kind[source.kind != 0], source.histograms)
 
 
 Work = tuple[StepBlock, Notes]

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from athanor.kernel import labels
 from athanor.model.arrays import B1, F64, I32, I64, U8, U64
-from athanor.model.errors import NotAvailableError
 from athanor.model.tables import HISTOGRAM, LabelTable, StepBlock
 from athanor.promql import aggregate_kernels, blocks, floats
 from athanor.promql import aggregate_quantile_kernels as quantile_kernels
 from athanor.promql import selection_kernels as kernels
 from athanor.promql.errors import QueryError
 from athanor.promql.gostrings import quote
+from athanor.promql.histograms import texts
 from athanor.promql.notes import Notes
 
 SELECTIONS = frozenset({"topk", "bottomk", "quantile", "limitk", "limit_ratio", "count_values"})
@@ -227,8 +227,9 @@ def _count_values(
         return labels.group(table, [name for name in grouping if name != label], by=True)
 
     source = _prepare(block, project)
+    native: list[str] = []
     if source.has_histograms:
-        raise NotAvailableError("native histograms in count_values")
+        source, native = _by_text(source)
     pairs, bits, groups = _number_pairs(source, by_value, check)
     shape = (bits.size, source.n_steps)
     if shape[0] * shape[1] > MAX_CELLS:
@@ -238,9 +239,31 @@ def _count_values(
     table = labels.take(source.groups, groups.astype(np.int64))
     if by_value and bits.size:
         distinct, codes = np.unique(bits, return_inverse=True)
-        texts = [floats.plain(value).encode() for value in distinct.view(np.float64).tolist()]
-        table = labels.set_column(table, label, codes.astype(np.int32), texts)
+        shown = [_value_text(value, native).encode() for value in distinct.tolist()]
+        table = labels.set_column(table, label, codes.astype(np.int32), shown)
     return blocks.block(block.grid, table, values, kind)
+
+
+# Values of cells that stand for histograms: quiet NaNs that no sample has, numbered in the lowest bits.
+_TEXT_BITS = 0xFFFC << 48
+
+
+def _by_text(source: _Input) -> tuple[_Input, list[str]]:
+    """Histogram cells as marked values, one for each distinct text."""
+    assert source.block.histograms is not None
+    mask = source.kind == HISTOGRAM
+    rows, codes = np.unique(source.values[mask].astype(np.int64), return_inverse=True)
+    numbers: dict[str, int] = {}
+    number_of = [numbers.setdefault(t, len(numbers)) for t in texts(source.block.histograms, rows)]
+    values = source.values.copy()
+    values.view(np.uint64)[mask] = np.array(number_of, np.uint64)[codes] | np.uint64(_TEXT_BITS)
+    return replace(source, values=values, has_histograms=False), list(numbers)
+
+
+def _value_text(bits: int, native: list[str]) -> str:
+    if native and bits >= _TEXT_BITS and bits - _TEXT_BITS < len(native):
+        return native[bits - _TEXT_BITS]
+    return floats.plain(float(np.uint64(bits).view(np.float64)))
 
 
 def _number_pairs(source: _Input, by_value: bool, check: Callable[[], None]) -> tuple[I32, U64, I32]:

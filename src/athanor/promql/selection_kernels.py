@@ -291,7 +291,7 @@ def number_pairs(values, kind, codes, by_value, start, slots, bits, groups, n_pa
             x = row_bits[j]
             if by_value == 0:
                 x = np.uint64(0)
-            elif values[i, j] != values[i, j]:
+            elif values[i, j] != values[i, j] and kind[i, j] == np.uint8(1):
                 x = NAN_BITS
             if last < 0 or x != last_bits:
                 at = _mix(x, g) & mask

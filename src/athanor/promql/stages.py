@@ -13,6 +13,7 @@ from athanor.promql.binary import unary_minus, vector_scalar
 from athanor.promql.errors import QueryError
 from athanor.promql.floats import general
 from athanor.promql.functions import FUNCTIONS, FunctionCall
+from athanor.promql.histogram_windows import statistics_only
 from athanor.promql.notes import Notes
 from athanor.promql.plan import Operator
 from athanor.promql.planner import Settings
@@ -26,9 +27,15 @@ class Stages:
         self._settings, self._check, self._notes = settings, check, notes
 
     def leaf(self, operator: plan.Read | plan.Window, scalars: tuple[F64, ...]) -> Leaf:
+        leaf: Leaf
         if isinstance(operator, plan.Window):
-            return self._window(operator, scalars).over_samples
-        return InstantRead(operator.grid, operator.first_ms, operator.step_ms, operator.lookback_ms, operator.wanted)
+            leaf = self._window(operator, scalars).over_samples
+        else:
+            place = operator.first_ms, operator.step_ms, operator.lookback_ms
+            leaf = InstantRead(operator.grid, *place, operator.wanted)
+        if not operator.skip_buckets:
+            return leaf
+        return lambda table, samples, workspace, notes: leaf(table, statistics_only(samples), workspace, notes)
 
     def stage(self, operator: Operator, scalars: tuple[F64, ...]) -> Stage:
         delayed = self._settings.delayed

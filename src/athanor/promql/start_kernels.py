@@ -14,7 +14,7 @@ from athanor.kernel.types import I64, RF64, RI64, F64x2, U8x2, f64, i64, void
 
 
 @inline
-def _began_again(ts, starts, k):
+def began_again(ts, starts, k):
     """Whether the counter began after sample k - 1 (or right at it, when that one tells when it began itself)."""
     now, before = starts[k], starts[k - 1]
     if now == 0 or now >= ts[k]:
@@ -26,7 +26,7 @@ def _began_again(ts, starts, k):
 
 @inline
 def _is_reset(ts, values, starts, k):
-    return values[k] < values[k - 1] or _began_again(ts, starts, k)
+    return values[k] < values[k - 1] or began_again(ts, starts, k)
 
 
 @kernel(void(RI64, RF64, RI64, RI64, i64, i64, i64, i64, f64, i64, I64, F64x2, U8x2))

@@ -15,7 +15,7 @@ from athanor.promql import start_kernels
 from athanor.promql import window_kernels as kernels
 from athanor.promql.start_times import cumulate_resets
 
-_Run = Callable[[Samples, "_Window", Sequence[F64], F64, U8, Workspace], None]
+_Run = Callable[[Samples, "Window", Sequence[F64], F64, U8, Workspace], None]
 
 
 def range_seconds(range_ms: int) -> float:
@@ -24,7 +24,7 @@ def range_seconds(range_ms: int) -> float:
     return float(seconds) + (rest_ms * 1_000_000) / 1e9
 
 
-class _Window:
+class Window:
     """Arguments that every kernel takes: first end, step, count, range (ms)."""
 
     __slots__ = ("evaluation_first_ms", "evaluation_step_ms", "first_ms", "n", "range_ms", "step_ms")
@@ -47,7 +47,7 @@ def _longest(samples: Samples) -> int:
 
 
 def _extrapolated(mode: int) -> _Run:
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         resets = workspace.i64("window.resets", _longest(s))
         kernels.extrapolated(s.ts_ms, s.values, s.offsets, *w.grid, w.range_s, mode, resets, values, kind)
 
@@ -57,14 +57,14 @@ def _extrapolated(mode: int) -> _Run:
 def _plain(kernel: Callable[..., None], what: int) -> _Run:
     """Kernels without scratch memory."""
 
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         kernel(s.ts_ms, s.values, s.offsets, *w.grid, what, values, kind)
 
     return run
 
 
 def _sums(is_average: int) -> _Run:
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         n = _longest(s)
         scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
         kernels.sums(s.ts_ms, s.values, s.offsets, *w.grid, is_average, *scratch, values, kind)
@@ -73,7 +73,7 @@ def _sums(is_average: int) -> _Run:
 
 
 def _extremes(is_max: int) -> _Run:
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         scratch = workspace.f64("window.a", _longest(s))
         kernels.extremes(s.ts_ms, s.values, s.offsets, *w.grid, is_max, scratch, values, kind)
 
@@ -81,7 +81,7 @@ def _extremes(is_max: int) -> _Run:
 
 
 def _regressions(is_prediction: int) -> _Run:
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         n = _longest(s)
         seconds = args[0] if is_prediction else np.zeros(w.n)
         scratch = (workspace.i64("window.resets", n), *(workspace.f64(f"window.{c}", n) for c in "abcd"))
@@ -102,16 +102,16 @@ def _regressions(is_prediction: int) -> _Run:
     return run
 
 
-def _smoothing(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+def _smoothing(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     kernels.smoothings(s.ts_ms, s.values, s.offsets, *w.grid, args[0], args[1], values, kind)
 
 
-def _quantile(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+def _quantile(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     ordered = workspace.f64("window.a", _longest(s))
     kernels.quantiles(s.ts_ms, s.values, s.offsets, *w.grid, args[0], ordered, values, kind)
 
 
-def _deviation(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+def _deviation(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     n = _longest(s)
     scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
     kernels.absolute_deviations(s.ts_ms, s.values, s.offsets, *w.grid, *scratch, values, kind)
@@ -153,7 +153,7 @@ def _starts(samples: Samples) -> I64:
 
 
 def _extrapolated_from_starts(is_rate: int) -> _Run:
-    def run(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         resets = workspace.i64("window.resets", _longest(s))
         start_kernels.extrapolated(
             s.ts_ms, s.values, _starts(s), s.offsets, *w.grid, w.range_s, is_rate, resets, values, kind
@@ -162,11 +162,11 @@ def _extrapolated_from_starts(is_rate: int) -> _Run:
     return run
 
 
-def _instant_rates(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+def _instant_rates(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     start_kernels.instant_rates(s.ts_ms, s.values, _starts(s), s.offsets, *w.grid, values, kind)
 
 
-def _resets(s: Samples, w: _Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+def _resets(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     events = workspace.i64("window.resets", s.values.size)
     cumulate_resets(s, events)
     start_kernels.resets(s.ts_ms, s.offsets, *w.grid, events, values, kind)
@@ -200,6 +200,12 @@ def pieces(name: str, samples: Samples, step_ms: int, n: int, range_ms: int) -> 
         reached = int(np.searchsorted(total, total[borders[-1]] + PIECE_WORK, "right")) - 1
         borders.append(min(end, max(reached, borders[-1] + 1)))
     return borders
+
+
+def window_function(name: str, samples: Samples) -> _Run:
+    """The function as these samples need it: some look at start times where there are any."""
+    run = WINDOW_FUNCTIONS[name]
+    return run if samples.start_ms is None else _FROM_STARTS.get(name, run)
 
 
 def _never() -> None:
@@ -243,11 +249,9 @@ def evaluate_windows(
     """
     if samples.kind is not None:
         raise NotAvailableError("native histograms")
-    window = _Window(first_ms, step_ms, n, range_ms, evaluation or (first_ms, step_ms))
+    window = Window(first_ms, step_ms, n, range_ms, evaluation or (first_ms, step_ms))
     samples = without_stale(samples, workspace)
-    run = WINDOW_FUNCTIONS[name]
-    if samples.start_ms is not None:
-        run = _FROM_STARTS.get(name, run)
+    run = window_function(name, samples)
     borders = pieces(name, samples, step_ms, n, range_ms)
     for row, end in pairwise(borders):
         check()

@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.run import run_file
 from tests.conformance.script import conformance_dir, script_files
 
-LEAST_PASSING = 940  # of the 1,584 evaluations; raise it when more pass
+LEAST_PASSING = 1_550  # of the 1,584 evaluations; raise it when more pass
 
 pytestmark = pytest.mark.skipif(
     not conformance_dir().exists(), reason=f"no scripts at {conformance_dir()}; set ATHANOR_CONFORMANCE to their folder"

@@ -1,0 +1,118 @@
+"""sum and avg of native histograms by group: cells wait until there are about as many as the state, then go in.
+
+So the state is rewritten a logarithmic number of times and what waits never outgrows it by far. A slot is a group at a
+step; the order of cells in a slot is the order of the input.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from athanor.kernel import labels
+from athanor.kernel.lazy import LazyKernels
+from athanor.model.arrays import F64, I64, U8
+from athanor.model.tables import HISTOGRAM, Histograms, LabelTable, StepBlock
+from athanor.promql.histogram_code_kernels import DEAD, NOT_RESET, RECONCILED, RESET
+from athanor.promql.histograms import concat, empty, from_kernel, kernel_table, n_bytes, room, take
+
+kernels = LazyKernels("athanor.promql.histogram_aggregate_kernels")
+
+WAITING_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    slots: I64
+    table: Histograms
+    names: I64
+
+
+class HistogramGroups:
+    """State of one aggregation. notes: (is warning, text) of what was met, in order of first appearance."""
+
+    def __init__(self, is_average: bool, n_steps: int) -> None:
+        self._is_average, self._n_steps = int(is_average), n_steps
+        self._state, self._compensations = empty(), empty()
+        self._rows, self._counts = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._modes, self._seen = np.empty(0, np.uint8), np.empty(0, np.int64)
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._names: dict[bytes, int] = {}
+        self.reconciled = False
+        self.incompatible: dict[bytes, None] = {}
+
+    @property
+    def n_bytes(self) -> int:
+        return n_bytes(self._state) + n_bytes(self._compensations) + self._waiting_bytes + 25 * self._rows.size
+
+    def add(self, block: StepBlock, codes: I64) -> None:
+        """The histogram cells of some rows; codes: their groups."""
+        assert block.histograms is not None
+        row, step = np.nonzero(block.kind == HISTOGRAM)
+        cells = block.values[row, step].astype(np.int64)
+        table = take(block.histograms, cells)
+        self._waiting.append(_Waiting(codes[row] * self._n_steps + step, table, self._numbers(block.labels)[row]))
+        self._waiting_bytes += n_bytes(table)
+        if self._waiting_bytes > max(WAITING_BYTES, n_bytes(self._state)):
+            self._merge()
+
+    def _numbers(self, table: LabelTable) -> I64:
+        """The number of each row's metric name."""
+        column = labels.column(table, labels.METRIC_NAME)
+        numbers = [self._names.setdefault(name, len(self._names)) for name in column.values]
+        return np.array(numbers, np.int64)[column.codes]
+
+    def _merge(self) -> None:
+        if not self._waiting:
+            return
+        slots = np.concatenate([w.slots for w in self._waiting])
+        table = concat([w.table for w in self._waiting])
+        names = np.concatenate([w.names for w in self._waiting])
+        self._waiting, self._waiting_bytes = [], 0
+        order = np.argsort(slots, kind="stable")
+        self._grow(int(slots.max()) + 1)
+        told = np.zeros(slots.size, np.int64)
+        state, compensations, t = (kernel_table(h) for h in (self._state, self._compensations, table))
+        built = kernels.merge_cells(
+            state, compensations, t, slots[order], order.astype(np.int64), self._is_average, *room(state, t),
+            self._rows, self._counts, self._modes, self._seen, told,
+        )  # fmt: skip
+        self._state, self._compensations = from_kernel(built[0]), from_kernel(built[1])
+        self.reconciled |= bool(((told > 0) & ((told & RECONCILED) != 0)).any())
+        by_number = list(self._names)
+        for number in np.unique(names[order[told < 0]]).tolist():
+            self.incompatible.setdefault(by_number[number])
+
+    def _grow(self, n_slots: int) -> None:
+        more = n_slots - self._rows.size
+        if more > 0:
+            self._rows = np.concatenate((self._rows, np.full(more, -1, np.int64)))
+            self._counts = np.concatenate((self._counts, np.zeros(more, np.int64)))
+            self._modes = np.concatenate((self._modes, np.zeros(more, np.uint8)))
+            self._seen = np.concatenate((self._seen, np.zeros(more, np.int64)))
+
+    def finish(self, groups: I64, values: F64, kind: U8) -> tuple[Histograms | None, bool, bool]:
+        """Overwrite the cells of these groups: (table, floats and histograms met in a slot, hints contradicted)."""
+        self._merge()
+        shape = (groups.size, self._n_steps)
+        slots = groups[:, None] * self._n_steps + np.arange(self._n_steps)
+        known = slots < self._rows.size
+        at = np.where(known, slots, 0)
+        if not self._rows.size:
+            return None, False, False
+        seen = np.where(known, self._seen[at], 0)
+        met = seen != 0
+        mixed = met & (kind != 0)
+        there = met & ~mixed & (self._rows[at] >= 0)
+        kind[met], values[met] = 0, 0.0
+        collided = (seen & (1 << RESET) != 0) & (seen & (1 << NOT_RESET) != 0) & (self._modes[at] != DEAD)
+        state, compensations = kernel_table(self._state), kernel_table(self._compensations)
+        built = kernels.finish_cells(
+            state, compensations, self._rows, self._counts, self._modes, self._is_average, *room(state)
+        )
+        numbers = np.cumsum(self._rows >= 0) - 1
+        assert there.shape == shape
+        values[there], kind[there] = numbers[at[there]], HISTOGRAM
+        return from_kernel(built), bool(mixed.any()), bool(collided.any())
