@@ -171,7 +171,6 @@ class _KernelCache(FunctionCache):
 
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "boundscheck": BOUNDSCHECK}
-_compiled_here: dict[str, int] = {}
 _forbidden = False
 
 
@@ -212,8 +211,6 @@ def _kernel(signatures: tuple[Any, ...], options: dict[str, Any]) -> Callable[[C
         function.__globals__[function.__name__] = dispatcher  # so that a kernel can call itself
         for signature in signatures:
             dispatcher.compile(signature)
-        hits = sum(dispatcher.stats.cache_hits.values())
-        _compiled_here[module] = _compiled_here.get(module, 0) + len(signatures) - hits
         dispatcher.disable_compile()
         return dispatcher
 
@@ -230,8 +227,3 @@ def mark_complete(name: str) -> None:
     directory = module_dir(name)
     if directory.exists():
         (directory / COMPLETE).touch()
-
-
-def compiled_here() -> dict[str, int]:
-    """Kernels that this process compiled because the cache lacked them, by module."""
-    return {name: count for name, count in _compiled_here.items() if count}

@@ -10,7 +10,7 @@ from athanor.kernel.compile import kernel
 from athanor.kernel.types import I64, RI64, RU8, U8, i64
 from athanor.promql.histogram_code_kernels import DEAD
 from athanor.promql.histogram_math_kernels import add
-from athanor.promql.histogram_window_kernels import average_step
+from athanor.promql.histogram_mean_kernels import average_step
 from athanor.promql.histogram_work_kernels import (
     BUILT,
     TABLE,

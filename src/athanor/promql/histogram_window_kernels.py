@@ -20,9 +20,6 @@ from athanor.promql.histogram_code_kernels import (
     GAUGE,
     HINT,
     MIXED,
-    N_BOUNDS,
-    N_NEG,
-    N_POS,
     NOT_COUNTER,
     NOT_GAUGE,
     NOT_RESET,
@@ -30,10 +27,9 @@ from athanor.promql.histogram_code_kernels import (
     RESET,
     SCHEMAS,
     SUBTRACTED,
-    SUM,
-    ZERO,
 )
 from athanor.promql.histogram_math_kernels import add, detect_reset, equal, reduce_to
+from athanor.promql.histogram_mean_kernels import average_step
 from athanor.promql.histogram_work_kernels import (
     BUILT,
     TABLE,
@@ -303,50 +299,6 @@ def events(t, ts, starts, samples, kinds, offsets, first, step, n, range_ms, wha
             kind[i, j] = 1 if hi > lo else 0
             if hi > lo:
                 out[i, j] = marks[lo + 1 - start : hi - start].sum()
-
-
-@inline
-def copy_work(source, w):
-    w.meta[:] = source.meta
-    w.scalars[:] = source.scalars
-    n = source.meta[N_POS]
-    w.pos[:n] = source.pos[:n]
-    w.pos_v[:n] = source.pos_v[:n]
-    w.pos_c[:n] = source.pos_c[:n]
-    n = source.meta[N_NEG]
-    w.neg[:n] = source.neg[:n]
-    w.neg_v[:n] = source.neg_v[:n]
-    w.neg_c[:n] = source.neg_c[:n]
-    n = source.meta[N_BOUNDS]
-    w.bounds[:n] = source.bounds[:n]
-
-
-@inline
-def _overflows(w):
-    if np.isinf(w.scalars[COUNT]) or np.isinf(w.scalars[SUM]) or np.isinf(w.scalars[ZERO]):
-        return True
-    for k in range(w.meta[N_POS]):
-        if np.isinf(w.pos_v[k]):
-            return True
-    for k in range(w.meta[N_NEG]):
-        if np.isinf(w.neg_v[k]):
-            return True
-    return False
-
-
-@inline
-def average_step(w, o, backup, n, incremental):
-    """Takes in the n-th histogram: (what `add` tells, whether w is a mean by now, else it is a sum)."""
-    if not incremental:
-        copy_work(w, backup)
-        told = add(w, o, 1.0, True)
-        if told < 0 or not _overflows(w):
-            return told, False
-        copy_work(backup, w)
-        divide(w, n - 1.0)
-    scale(w, (n - 1.0) / n)
-    divide(o, n)
-    return add(w, o, 1.0, True), True
 
 
 @kernel(BUILT(TABLE, RI64, RI64, RI64, RU8x2, i64, i64, i64, i64, i64, i64, i64, F64x2, U8x2, I64))
