@@ -7,6 +7,8 @@ import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from bench.servers import PAUSE_S
+
 if TYPE_CHECKING:
     from bench.run import Row, Table
 
@@ -56,16 +58,26 @@ def page(table: Table, results: Mapping[str, Any]) -> str:
     ratios = [f"{first[name] / first['Athanor']:.2f}" if first["Athanor"] else "" for name in others]
     lines.append(_row(["first round after the start, sum", *(f"{first[n]:,.0f}" for n in names), *ratios]))
     lines += ["", *_wrong(table), "## Beside it", "", *_memory(results), *resource_lines(results["resources"])]
-    busy, calm = results["disturbed_ms"], results["undisturbed_ms"]
-    lines.append(
-        "- While another thread of the query process serves `/metrics` and parses JSON without a pause: "
-        f"{busy:,.0f} ms for the set, without it {calm:,.0f} ms ({(busy / calm - 1) * 100:+.0f} %)."
-    )
+    lines += _neighbour_lines(results["neighbours_ms"])
     for name, output in results["kernels"].items():
         is_table = output.startswith("|")
         lines += ["", f"## `bench/{name}.py`: one core", "", *([] if is_table else ["```"]), output.rstrip()]
         lines += [] if is_table else ["```"]
     return "\n".join(lines) + "\n"
+
+
+def _neighbour_lines(sums_ms: Mapping[str, float]) -> list[str]:
+    alone = sums_ms["alone"]
+
+    def loss(mode: str) -> str:
+        return f"{sums_ms[mode]:,.0f} ms ({(sums_ms[mode] / alone - 1) * 100:+.0f} %)"
+
+    return [
+        "- While another thread of the query process serves `/metrics` and parses JSON, "
+        f"{1 / PAUSE_S:.0f} times a second: {loss('paced')} for the set, without it {alone:,.0f} ms.",
+        f"- The same without any pause, which keeps a whole core busy: {loss('busy')}. With that neighbour in another "
+        f"process, where it takes the core but no lock of ours: {loss('outside')}.",
+    ]
 
 
 def resource_lines(found: Mapping[str, float]) -> list[str]:

@@ -30,7 +30,7 @@ from bench.measure import Answer, AnswerError, cpu_s, get, reset_peak, rss_mb
 from bench.queries import GZIP_QUERY, QUERIES, STEP_S, Query
 from bench.resources import measure_resources
 from bench.series_call import measure_series_call
-from bench.servers import Server, start_athanor, start_prometheus, start_thanos, start_victoria
+from bench.servers import DISTURBED, PACED, Server, start_athanor, start_prometheus, start_thanos, start_victoria
 from demo import programs
 
 EXTERNAL = {"cluster": "bench"}
@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
         table = run_rounds(servers, queries, options.rounds)
         results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
     results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
-    results["disturbed_ms"], results["undisturbed_ms"] = run_disturbed(blocks, work, queries, options.rounds)
+    results["neighbours_ms"] = run_neighbours(blocks, work, queries, options.rounds)
     results["resources"] = more_figures(directory, work)
     results["kernels"] = {name: kernel_rates(name) for name in KERNEL_SCRIPTS if not options.quick}
     page = report.page(table, results)
@@ -220,31 +220,33 @@ def comparable(answer: Answer, query: Query, without: frozenset[str]) -> Matrix:
     return ranked(matrix) if query.has_ties else matrix
 
 
-def run_disturbed(blocks: Path, work: Path, queries: Sequence[Query], n_rounds: int) -> tuple[float, float]:
-    """Sum of medians (ms) with the busy neighbour, and without it, in alternating rounds."""
+def run_neighbours(blocks: Path, work: Path, queries: Sequence[Query], n_rounds: int) -> dict[str, float]:
+    """Sums of medians (ms), in alternating rounds: alone, with a neighbour in the query process that pauses, with one
+    that does not, and with the latter in another process, which shows what the cores alone cost.
+    """
     calm = start_athanor(blocks, work / "calm")
-    busy = start_athanor(blocks, work / "disturbed", disturbed=True)
+    paced = start_athanor(blocks, work / "paced", program=PACED)
+    busy = start_athanor(blocks, work / "busy", program=DISTURBED)
+    modes = {"alone": (calm, ()), "paced": (paced, (paced,)), "busy": (busy, (busy,)), "outside": (calm, (busy,))}
     times: dict[tuple[str, str], list[float]] = {}
     try:
         for number in range(min(n_rounds, 5) + 1):
             start_s, end_s = window(number, n_rounds)
-            for name, server in (("calm", calm), ("busy", busy)):
-                if name == "calm":
-                    busy.pause()
-                else:
-                    busy.resume()
+            for mode, (server, running) in modes.items():
+                for other in (paced, busy):
+                    (other.resume if other in running else other.pause)()
                 for query in queries:
                     elapsed_s = ask(server, query.text, start_s, end_s).elapsed_s
-                    times.setdefault((name, query.text), []).append(elapsed_s)
+                    times.setdefault((mode, query.text), []).append(elapsed_s)
     finally:
-        busy.resume()
-        calm.stop()
-        busy.stop()
-    sums = {
-        side: sum(statistics.median(seen[1:] or seen) for (name, _), seen in times.items() if name == side) * 1000
-        for side in ("busy", "calm")
+        for server in (paced, busy):
+            server.resume()
+        for server in (calm, paced, busy):
+            server.stop()
+    return {
+        mode: sum(statistics.median(seen[1:] or seen) for (name, _), seen in times.items() if name == mode) * 1000
+        for mode in modes
     }
-    return sums["busy"], sums["calm"]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from demo.processes import Process, free_ports
 
 ATHANOR = (sys.executable, "-m", "athanor.serve.main")
 DISTURBED = (sys.executable, "-m", "bench.disturbed")
+PAUSE_S = 0.05  # of a neighbour that leaves some of a core to others
+PACED = ("env", f"ATHANOR_BENCH_PAUSE_S={PAUSE_S}", *DISTURBED)
 IMPORT_ATTEMPTS = 6
 MERGE_S = 3.0  # the merge after an import runs in the background
 PROMETHEUS_PATH, VICTORIA_PATH = "/api/v1/query_range", "/prometheus/api/v1/query_range"
@@ -149,10 +151,10 @@ def start_query(
     return process, http, time.monotonic() - start
 
 
-def start_athanor(bucket: Path, directory: Path, *, disturbed: bool = False) -> Server:
+def start_athanor(bucket: Path, directory: Path, *, program: Sequence[str] = ATHANOR) -> Server:
     """A store and a query over it, two processes with gRPC between them."""
     store, _, grpc, _ = start_store(bucket, directory)
-    query, http, _ = start_query([grpc], directory, DISTURBED if disturbed else ATHANOR)
+    query, http, _ = start_query([grpc], directory, program)
     return Server("Athanor", http, PROMETHEUS_PATH, (store, query))
 
 
