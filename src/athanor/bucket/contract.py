@@ -60,6 +60,11 @@ class Bucket(Protocol):
         """What logs and the ``bucket`` label of the metrics call it; without the prefix."""
         ...
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether reads wait for a network, so that many at once pay; local ones keep a core busy each."""
+        ...
+
     def get(self, name: str) -> memoryview:
         """The whole object."""
         ...

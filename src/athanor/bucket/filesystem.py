@@ -31,6 +31,7 @@ class FilesystemBucket:
             raise OperatorError("missing directory for filesystem bucket")
         self.root = Path(os.path.abspath(directory))
         self.name = f"fs: {self.root}"
+        self.is_remote = False
 
     def get(self, name: str) -> memoryview:
         with self._opened(name) as fd:

@@ -15,6 +15,7 @@ class MemoryBucket:
 
     def __init__(self, name: str = "inmem") -> None:
         self.name = name
+        self.is_remote = False
         self._objects: dict[str, tuple[bytes, ObjectAttributes]] = {}
         self._lock = threading.Lock()
 

@@ -104,6 +104,10 @@ class MeteredBucket:
     def name(self) -> str:
         return self._inner.name
 
+    @property
+    def is_remote(self) -> bool:
+        return self._inner.is_remote
+
     def get(self, name: str) -> memoryview:
         content = self._counted(GET, lambda: self._inner.get(name), absent_is_expected=True)
         self._metrics.fetched(GET, len(content))

@@ -20,6 +20,10 @@ class PrefixedBucket:
     def name(self) -> str:
         return self._inner.name
 
+    @property
+    def is_remote(self) -> bool:
+        return self._inner.is_remote
+
     def get(self, name: str) -> memoryview:
         return self._inner.get(self._full(name))
 

@@ -43,6 +43,7 @@ class S3Bucket:
 
     def __init__(self, config: S3Config, user_agent: str = "Athanor") -> None:
         self.name = config.bucket
+        self.is_remote = True
         self._config = config
         self._encryption = encryption(config.sse_config)
         self._credentials = CredentialSource(config)

@@ -18,6 +18,8 @@ M_ARENA_MAX = -8  # glibc's malloc.h
 MAX_HEAPS = 2
 M_MMAP_THRESHOLD = -3
 MAPPED_FROM_BYTES = 4 << 20
+M_TRIM_THRESHOLD = -1
+KEPT_BYTES = 64 << 20  # of each heap; a page that was given back costs a fault and its zeroes at the next query
 COMPILER_LIBRARY = "libllvmlite"
 
 
@@ -25,14 +27,17 @@ def limit_heaps() -> None:
     """Called before a server starts threads, so that memory which was given back is not kept by the allocator.
 
     Each heap keeps what was freed in it, and glibc makes eight a core; threads of ours allocate few and large arrays,
-    so two heaps do. Arrays from a size on are mappings of their own that end when they are freed; glibc would raise
-    that size to that of the largest array it saw. An operator's own MALLOC_* variables stay.
+    so two heaps do. They keep KEPT_BYTES of what was freed for the next query; `give_back` ends that. Arrays from a
+    size on are mappings of their own that end when they are freed; glibc would raise that size to that of the largest
+    array it saw. An operator's own MALLOC_* variables stay.
     """
     if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"):
         return
     mallopt = ctypes.CDLL(None).mallopt
     if "MALLOC_ARENA_MAX" not in os.environ:
         mallopt(M_ARENA_MAX, MAX_HEAPS)
+    if "MALLOC_TRIM_THRESHOLD_" not in os.environ:
+        mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)
     if "MALLOC_MMAP_THRESHOLD_" not in os.environ:
         mallopt(M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
 
@@ -42,6 +47,11 @@ def release_loading_memory() -> None:
     gc.collect()
     gc.freeze()
     drop_compiler_pages()
+    give_back()
+
+
+def give_back() -> None:
+    """Freed memory that the allocator keeps goes back to the system."""
     if sys.platform == "linux" and hasattr(ctypes.CDLL(None), "malloc_trim"):
         ctypes.CDLL(None).malloc_trim(0)
 

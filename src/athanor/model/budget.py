@@ -32,6 +32,7 @@ class Budget:
         self._parent = parent
         self._held = 0
         self._peak = 0
+        self._n_reservations = 0
         self._ended = False
         self._lock = threading.Lock()
 
@@ -43,6 +44,11 @@ class Budget:
     def peak_bytes(self) -> int:
         return self._peak
 
+    @property
+    def n_reservations(self) -> int:
+        """How often something was reserved: whether anything has happened since."""
+        return self._n_reservations
+
     def take(self, who: str, n_bytes: int) -> None:
         """Reserve before allocating; raises OverBudget and reserves nothing where it does not fit."""
         with self._lock:
@@ -51,6 +57,7 @@ class Budget:
             if self._held + n_bytes > self.limit_bytes:
                 raise OverBudget(who, n_bytes, self._held, self.limit_bytes)
             self._held += n_bytes
+            self._n_reservations += 1
             self._peak = max(self._peak, self._held)
         if self._parent is not None:
             try:

@@ -24,6 +24,7 @@ from athanor.serve.config_query import QueryConfig
 from athanor.serve.grpc_server import GrpcServer
 from athanor.serve.http_server import HttpServer
 from athanor.serve.http_types import JSON, Handler, HttpCall, HttpReply
+from athanor.serve.idle_memory import give_back_when_idle
 from athanor.serve.memory import memory_limit_bytes
 from athanor.serve.process import Runtime
 from athanor.serve.web_pages import add_pages
@@ -111,6 +112,7 @@ def run(config: QueryConfig, runtime: Runtime) -> None:
     )
     updated = threading.Event()
     group.add("engine", lambda: None, lambda reason: _close(engine, json_workers))
+    group.add_loop("idle memory", partial(give_back_when_idle, process_budget))
     group.add_loop("endpoints", partial(_keep_endpoints, endpoints, updated))
     group.add("http", http.start, http.stop)
     group.add("grpc", grpc.start, grpc.stop)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 
@@ -14,6 +15,7 @@ from athanor.serve.config_store import StoreConfig
 from athanor.serve.durations import NS_PER_MS
 from athanor.serve.grpc_server import GrpcServer
 from athanor.serve.http_server import HttpServer
+from athanor.serve.idle_memory import give_back_when_idle
 from athanor.serve.process import Runtime
 from athanor.serve.timestamps import TimeOrDuration
 from athanor.store.blocks import Blocks, prepare_directory
@@ -27,6 +29,7 @@ from athanor.store.service import services
 N_HTTP_THREADS = 4
 INITIAL_SYNC_S = 30.0  # no new attempt is begun after this (Thanos cmd/thanos/store.go)
 RETRY_S = 10.0
+REMOTE_READERS = 16
 USER_AGENT = f"Athanor/{__version__} (store)"
 
 
@@ -64,6 +67,7 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
             max_series=config.max_series,
             max_chunks=config.max_chunks,
             max_bytes=config.max_downloaded_bytes,
+            n_threads=REMOTE_READERS if bucket.is_remote else max(2, os.cpu_count() or 1),
         ),
         budget,
         metrics,
@@ -87,6 +91,7 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
     group.add("initial sync", lambda: _first_sync(config, runtime, blocks), lambda reason: gateway.close())
     group.add("grpc", grpc.start, grpc.stop)
     group.add("ready", runtime.probes.ready, lambda reason: None)
+    group.add_loop("idle memory", partial(give_back_when_idle, budget))
     group.add_loop("sync", partial(_sync_loop, config, runtime, blocks))
     log.info("starting store node")
 

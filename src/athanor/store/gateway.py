@@ -53,7 +53,7 @@ class GatewayOptions:
     max_series: int = 0
     max_chunks: int = 0
     max_bytes: int = 0
-    n_threads: int = 16
+    n_threads: int = 2
 
 
 @dataclass(frozen=True, slots=True)
