@@ -128,7 +128,7 @@ def test_the_switch_interval_is_short_while_a_process_runs(group: ProcessGroup):
         group.run()
     finally:
         sys.setswitchinterval(before)
-    assert seen == [pytest.approx(0.0005)]
+    assert seen == [pytest.approx(0.0001)]
 
 
 def test_probe_changes_are_logged_on_change(runtime: Runtime, lines: list[str]):
