@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """CRC-32C (Castagnoli) and xxHash64, of one span and of many spans of an arena in one call.
 
-CRC-32C: reflected polynomial 0x82F63B78, all ones before and after; sixteen bytes a step with sixteen tables.
+CRC-32C: all ones before and after; its steps are in ``crc_step_kernels``.
 xxHash64: seed 0, https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md.
 """
 
@@ -11,55 +11,26 @@ import numpy as np
 
 from athanor.kernel.bytes_kernels import le32, le64
 from athanor.kernel.compile import inline, kernel
+from athanor.kernel.crc_step_kernels import crc_byte, crc_words, crc_words_by_tables
 from athanor.kernel.types import RI64, RU8, U32, U64, i64, u32, u64
-
-POLYNOMIAL = 0x82F63B78
-
-
-def _tables() -> np.ndarray:
-    tables = np.zeros((16, 256), np.uint32)
-    for byte in range(256):
-        value = byte
-        for _ in range(8):
-            value = (value >> 1) ^ (POLYNOMIAL if value & 1 else 0)
-        tables[0, byte] = value
-    for k in range(1, 16):
-        tables[k] = (tables[k - 1] >> 8) ^ tables[0, tables[k - 1] & 0xFF]
-    return tables
-
-
-TABLES = _tables()
-BYTE = np.uint64(0xFF)
-
-
-@inline
-def _eight(word, first):
-    """The tables first+7 .. first applied to the eight bytes of a word."""
-    return (
-        TABLES[first + 7, word & BYTE]
-        ^ TABLES[first + 6, (word >> np.uint64(8)) & BYTE]
-        ^ TABLES[first + 5, (word >> np.uint64(16)) & BYTE]
-        ^ TABLES[first + 4, (word >> np.uint64(24)) & BYTE]
-        ^ TABLES[first + 3, (word >> np.uint64(32)) & BYTE]
-        ^ TABLES[first + 2, (word >> np.uint64(40)) & BYTE]
-        ^ TABLES[first + 1, (word >> np.uint64(48)) & BYTE]
-        ^ TABLES[first, word >> np.uint64(56)]
-    )
 
 
 @kernel(u32(RU8, i64, i64))
 def crc32c(data, at, end_at):
     """The checksum of ``data[at:end_at]``; the caller has checked the bounds."""
-    crc = np.uint64(0xFFFFFFFF)
-    position = at
-    while position + 16 <= end_at:
-        crc = np.uint64(_eight(le64(data, position) ^ crc, 8) ^ _eight(le64(data, position + 8), 0))
-        position += 16
-    if position + 8 <= end_at:
-        crc = np.uint64(_eight(le64(data, position) ^ crc, 0))
-        position += 8
+    crc, position = crc_words(data, at, end_at, np.uint64(0xFFFFFFFF))
     while position < end_at:
-        crc = np.uint64(TABLES[0, (crc ^ np.uint64(data[np.uint64(position)])) & BYTE]) ^ (crc >> np.uint64(8))
+        crc = crc_byte(crc, data[np.uint64(position)])
+        position += 1
+    return np.uint32(crc ^ np.uint64(0xFFFFFFFF))
+
+
+@kernel(u32(RU8, i64, i64))
+def crc32c_by_tables(data, at, end_at):
+    """The same for processors without the instruction; here so that tests hold both to each other."""
+    crc, position = crc_words_by_tables(data, at, end_at, np.uint64(0xFFFFFFFF))
+    while position < end_at:
+        crc = crc_byte(crc, data[np.uint64(position)])
         position += 1
     return np.uint32(crc ^ np.uint64(0xFFFFFFFF))
 

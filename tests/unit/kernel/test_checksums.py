@@ -23,6 +23,7 @@ def reference_crc32c(data: bytes) -> int:
 
 def test_crc32c_of_the_standard_check_string() -> None:
     assert int(kernels.crc32c(as_bytes(b"123456789"), 0, 9)) == 0xE3069283
+    assert int(kernels.crc32c_by_tables(as_bytes(b"123456789"), 0, 9)) == 0xE3069283
 
 
 @pytest.mark.parametrize("size", [*range(70), 255, 1000])
@@ -31,6 +32,7 @@ def test_every_length_and_alignment_equals_the_bitwise_crc_and_the_xxhash_librar
     for at in range(3):
         span = data[at : at + size]
         assert int(kernels.crc32c(as_bytes(data), at, at + size)) == reference_crc32c(span)
+        assert int(kernels.crc32c_by_tables(as_bytes(data), at, at + size)) == reference_crc32c(span)
         assert int(kernels.xxhash64(as_bytes(data), at, at + size)) == xxhash.xxh64_intdigest(span)
 
 
