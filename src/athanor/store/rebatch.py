@@ -1,4 +1,4 @@
-"""Batches of any size to frames of exactly ``batch_size`` series, or 512 KiB of chunks where that is less."""
+"""Batches of any size to frames of exactly ``batch_size`` series, or 1 MiB of chunks where that is less."""
 
 from __future__ import annotations
 

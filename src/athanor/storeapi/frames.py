@@ -1,7 +1,7 @@
 """Frames of series: ``SeriesResponse`` bytes to columns without copying chunk data, and columns to bytes.
 
 Reading keeps the frame alive: the chunk table's arena *is* the frame. Writing closes a frame at ``batch_size`` series
-or at 512 KiB of chunk data, whichever comes first. Layout of the bytes: see ``wire_kernels``.
+or at 1 MiB of chunk data, whichever comes first. Layout of the bytes: see ``wire_kernels``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from athanor.storeapi import messages, write_kernels
 from athanor.storeapi import wire_kernels as kernels
 from athanor.storeapi.hashes import fill_hashes
 
-FRAME_BYTES = 512 * 1024
-"""Chunk data of one frame; gRPC in Python moves half-megabyte messages at over 1 GB/s."""
+FRAME_BYTES = 1 << 20
+"""Chunk data of one frame: fewer hand-overs between threads than with less, and still in a core's cache."""
 MAX_BATCH_SERIES = 1 << 40
 
 _PROBLEMS = {

@@ -143,8 +143,8 @@ def test_a_chunk_with_times_only_is_kept_where_a_proxy_asks_for_it():
     assert list(write_series_frames(kept.labels, kept.chunks, 1)) == [data]
 
 
-def test_a_frame_closes_at_half_a_megabyte_and_a_giant_series_goes_through_whole():
-    big = {"raw": (0, bytes(200_000), 1)}
+def test_a_frame_closes_at_a_megabyte_and_a_giant_series_goes_through_whole():
+    big = {"raw": (0, bytes(400_000), 1)}
     series = [([("a", str(i))], [(1, 2, big)] * (5 if i == 2 else 1)) for i in range(6)]
     written = list(write_series_frames(*reference.tables(series), 1000))
     counts = [len(thanos.SeriesResponse.FromString(data).batch.series) for data in written]

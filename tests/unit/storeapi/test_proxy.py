@@ -366,7 +366,7 @@ def test_request_limits_fail_with_the_numbers(n_series, n_samples, frames, error
 
 
 def test_the_batch_size_follows_the_expected_size_of_a_series():
-    assert [batch_size_for(n) for n in (0, 524, 5243, 1 << 20)] == [1000, 1000, 99, 16]
+    assert [batch_size_for(n) for n in (0, 524, 5243, 1 << 20)] == [1000, 1000, 199, 16]
 
 
 def test_durations_print_as_in_go():
