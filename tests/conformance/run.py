@@ -337,8 +337,9 @@ def table(outcomes: list[Outcome]) -> str:
         name = f"`{file}`" if file else "**all**"
         lines.append(f"| {name} | {counts[0]} | {counts[1]} | {counts[2]} | {counts[3]} |")
     missing = Counter(o.missing for o in outcomes if o.missing)
-    lines += ["", "What is not available in this version, by the name in the error:", ""]
-    lines += [f"- {name}: {count}" for name, count in missing.most_common()]
+    if missing:
+        lines += ["", "What is not available in this version, by the name in the error:", ""]
+        lines += [f"- {name}: {count}" for name, count in missing.most_common()]
     return "\n".join(lines) + "\n"
 
 

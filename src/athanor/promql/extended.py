@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
-from athanor.model.arrays import F64, U8
-from athanor.model.errors import NotAvailableError
-from athanor.model.tables import Samples
+from athanor.model.arrays import F64, I64, U8
+from athanor.model.tables import Histograms, Samples
 from athanor.model.workspace import Workspace
 from athanor.promql import extended_kernels as kernels
+from athanor.promql import histogram_extended
 from athanor.promql.errors import QueryError
 from athanor.promql.start_times import cumulate_resets
 from athanor.promql.windows import in_rows, pieces, range_seconds, without_stale
@@ -54,9 +54,13 @@ def evaluate_extended(
     kind: U8,
     workspace: Workspace,
     check: Callable[[], None],
-) -> None:
-    """Fill values, kind ([series, n]). grid: first end, step, number of windows, range, all in ms."""
-    _refuse_histograms(samples, extended.extension)
+) -> tuple[Histograms | None, I64 | None]:
+    """Fill values, kind ([series, n]). grid: first end, step, number of windows, range, all in ms.
+
+    Returns histograms that cells point to and what the windows of each series told, None where there are only floats.
+    """
+    if samples.kind is not None:
+        return histogram_extended.evaluate(name, samples, grid, extended.lookback_ms, extended.after_ms, values, kind)
     samples = without_stale(samples, workspace)
     _, step_ms, n, range_ms = grid
     around = range_ms + extended.lookback_ms + extended.after_ms
@@ -79,6 +83,7 @@ def evaluate_extended(
         kernels.counted_events(
             part.ts_ms, part.values, part.offsets, *grid, extended.lookback_ms, events, values[row:end], kind[row:end]
         )
+    return None, None
 
 
 def smoothed_values(
@@ -90,11 +95,13 @@ def smoothed_values(
     values: F64,
     kind: U8,
     workspace: Workspace,
-) -> None:
-    """Fill values, kind ([series, n]) with `m smoothed`; a stale marker ends nothing here."""
-    _refuse_histograms(samples, "smoothed")
+) -> tuple[Histograms | None, I64 | None]:
+    """Fill values, kind ([series, n]) with `m smoothed`; a stale marker ends nothing here. Returns as above."""
+    if samples.kind is not None:
+        return histogram_extended.smoothed_values(samples, first_ms, step_ms, n, lookback_ms, values, kind)
     clean = without_stale(samples, workspace)
     kernels.smoothed_values(clean.ts_ms, clean.values, clean.offsets, first_ms, step_ms, n, lookback_ms, values, kind)
+    return None, None
 
 
 def bounded_samples(samples: Samples, extended: Extended, begin_ms: int, end_ms: int, workspace: Workspace) -> Samples:
@@ -111,8 +118,3 @@ def bounded_samples(samples: Samples, extended: Extended, begin_ms: int, end_ms:
     )  # fmt: skip
     kept = int(offsets[-1])
     return Samples(ts[:kept], values[:kept], offsets)
-
-
-def _refuse_histograms(samples: Samples, extension: Extension) -> None:
-    if samples.kind is not None:
-        raise NotAvailableError(f"native histograms in {extension} selectors")

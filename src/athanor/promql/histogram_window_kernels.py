@@ -265,40 +265,32 @@ def instant_changes(
     return out
 
 
-@kernel(void(TABLE, RI64, RI64, RF64, RU8, RI64, i64, i64, i64, i64, i64, i64, i64, F64x2, U8x2))
-def events(t, ts, starts, samples, kinds, offsets, first, step, n, range_ms, what, room, n_bounds, out, kind):
-    """changes (what 6) and resets (7) of series that mix both kinds."""
+@kernel(void(TABLE, RI64, RI64, RF64, RU8, RI64, i64, i64, i64, I64))
+def cumulate_events(t, ts, starts, samples, kinds, offsets, what, room, n_bounds, out):
+    """out[k]: changes (what 6) or resets (7) up to sample k of series that mix both kinds; samples: values or rows."""
     w, o = new_work(room, n_bounds), new_work(room, n_bounds)
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
-        marks = np.zeros(end - start, np.int64)
-        for k in range(start + 1, end):
+        total = 0
+        for k in range(start, end):
+            if k == start:
+                out[k] = 0
+                continue
             if kinds[k] != kinds[k - 1]:
-                marks[k - start] = 1
+                total += 1
             elif kinds[k] == 1:
                 x, y = samples[k - 1], samples[k]
                 if what == 7:
-                    marks[k - start] = 1 if y < x or began_again(ts, starts, k) else 0
+                    total += 1 if y < x or began_again(ts, starts, k) else 0
                 else:
-                    marks[k - start] = 1 if x != y and not (np.isnan(x) and np.isnan(y)) else 0
+                    total += 1 if x != y and not (np.isnan(x) and np.isnan(y)) else 0
             elif what == 7:
                 load(t, np.int64(samples[k]), w)
                 load(t, np.int64(samples[k - 1]), o)
-                marks[k - start] = 1 if detect_reset(w, o) or began_again(ts, starts, k) else 0
-            else:
-                marks[k - start] = 0 if equal(t, np.int64(samples[k]), t, np.int64(samples[k - 1])) else 1
-        lo, hi = start, start
-        b = first - step
-        for j in range(n):
-            b += step
-            while hi < end and ts[hi] <= b:
-                hi += 1
-            while lo < hi and ts[lo] <= b - range_ms:
-                lo += 1
-            out[i, j] = 0.0
-            kind[i, j] = 1 if hi > lo else 0
-            if hi > lo:
-                out[i, j] = marks[lo + 1 - start : hi - start].sum()
+                total += 1 if detect_reset(w, o) or began_again(ts, starts, k) else 0
+            elif not equal(t, np.int64(samples[k]), t, np.int64(samples[k - 1])):
+                total += 1
+            out[k] = total
 
 
 @kernel(BUILT(TABLE, RI64, RI64, RI64, RU8x2, i64, i64, i64, i64, i64, i64, i64, F64x2, U8x2, I64))

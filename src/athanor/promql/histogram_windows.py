@@ -18,10 +18,10 @@ from athanor.model.arrays import F64, I64, U8
 from athanor.model.tables import FLOAT, HISTOGRAM, STALE_NAN_BITS, HistogramLayouts, Histograms, LabelTable, Samples
 from athanor.model.workspace import Workspace
 from athanor.promql import histogram_code_kernels as codes
-from athanor.promql import window_kernels
+from athanor.promql import start_kernels, window_kernels
 from athanor.promql.gostrings import quote
 from athanor.promql.histogram_code_kernels import NOT_RESET, RESET
-from athanor.promql.histograms import concat, from_kernel, kernel_table, room, take
+from athanor.promql.histograms import concat, empty, from_kernel, kernel_table, room, take
 from athanor.promql.notes import Notes
 from athanor.promql.windows import Window, pieces, window_function
 
@@ -57,7 +57,7 @@ _RECONCILED = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Lists:
+class Lists:
     """The two kinds of samples of each series apart; rows: int64, the histograms' rows."""
 
     floats: Samples
@@ -108,12 +108,12 @@ def _starts(samples: Samples) -> I64:
     return np.zeros(samples.ts_ms.size, np.int64) if samples.start_ms is None else samples.start_ms
 
 
-def _split(samples: Samples) -> _Lists:
+def split(samples: Samples) -> Lists:
     assert samples.kind is not None
     kind = samples.kind[int(samples.offsets[0]) : int(samples.offsets[-1])]
     floats = _where(samples, np.equal(kind, FLOAT))
     others = _where(samples, np.equal(kind, HISTOGRAM))
-    return _Lists(
+    return Lists(
         Samples(floats.ts_ms, floats.values, floats.offsets, start_ms=floats.start_ms), others.ts_ms,
         others.values.astype(np.int64), _starts(others), others.offsets,
     )  # fmt: skip
@@ -161,7 +161,7 @@ def statistics_only(samples: Samples) -> Samples:
     h = samples.histograms
     if h is None or samples.kind is None:
         return samples
-    lists = _split(samples)
+    lists = split(samples)
     t = kernel_table(h)
     resets = np.zeros(lists.rows.size, np.bool_)
     no_starts = np.zeros(lists.rows.size, np.int64)
@@ -228,10 +228,7 @@ def _evaluate(
     t = kernel_table(h)
     sizes = room(t)
     if name in _EVENTS:
-        kernels.events(
-            t, samples.ts_ms, _starts(samples), samples.values, samples.kind, samples.offsets,
-            *window.grid, _EVENTS[name], *sizes, values, kind,
-        )  # fmt: skip
+        start_kernels.resets(samples.ts_ms, samples.offsets, *window.grid, cumulated(name, samples), values, kind)
         return None, flags
     if name in ("irate", "idelta"):
         built = kernels.instant_changes(
@@ -239,9 +236,9 @@ def _evaluate(
             *window.grid, int(name == "irate"), *sizes, values, kind, flags,
         )  # fmt: skip
         return from_kernel(built), flags
-    lists = _split(samples)
+    lists = split(samples)
     window_function(name, lists.floats)(lists.floats, window, args, values, kind, workspace)
-    floats_there = _present(lists.floats.ts_ms, lists.floats.offsets, window)
+    floats_there = present(lists.floats.ts_ms, lists.floats.offsets, window)
     if name in _RATES:
         resets = np.zeros(lists.rows.size, np.bool_)
         if _RATES[name]:
@@ -257,12 +254,24 @@ def _evaluate(
             flags,
         )  # fmt: skip
         return from_kernel(built), flags
-    both = floats_there & _present(lists.ts_ms, lists.offsets, window)
+    both = floats_there & present(lists.ts_ms, lists.offsets, window)
     flags[both.any(axis=1)] |= IGNORED
     return None, flags
 
 
-def _present(ts_ms: I64, offsets: I64, window: Window) -> U8:
+def cumulated(name: str, samples: Samples) -> I64:
+    """int64 for each sample: changes or resets of its series up to there, from kind to kind as well."""
+    assert samples.kind is not None
+    t = kernel_table(samples.histograms if samples.histograms is not None else empty())
+    events = np.zeros(samples.ts_ms.size, np.int64)
+    kernels.cumulate_events(
+        t, samples.ts_ms, _starts(samples), samples.values, samples.kind, samples.offsets, _EVENTS[name], *room(t),
+        events,
+    )  # fmt: skip
+    return events
+
+
+def present(ts_ms: I64, offsets: I64, window: Window) -> U8:
     """uint8[series, n]: 1 where the window has one of these samples."""
     shape = (offsets.size - 1, window.n)
     out, there = np.empty(shape), np.empty(shape, np.uint8)

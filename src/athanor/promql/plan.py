@@ -65,7 +65,7 @@ class Read(Operator):
     """An instant selector; steps at first_ms, first_ms + step_ms, ... with offset and @ applied.
 
     wanted: the value, the time of the sample, the start time of its counter, or the smoothed value; skip_buckets: of
-    native histograms only count and sum.
+    native histograms only count and sum; at: where it stands in the query.
     """
 
     selection: Selection
@@ -74,6 +74,7 @@ class Read(Operator):
     lookback_ms: int
     wanted: Wanted = "value"
     skip_buckets: bool = False
+    at: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -198,7 +198,7 @@ class Planner:
         return plan.Read(
             name="a selector", grid=grid, kind=Kind.ROWS, streams=True, selection=selection,
             one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, wanted=wanted,
-            lookback_ms=self.settings.lookback_ms, skip_buckets=node.skip_buckets,
+            lookback_ms=self.settings.lookback_ms, skip_buckets=node.skip_buckets, at=node.start,
         )  # fmt: skip
 
     def window_range(self, node: MatrixSelector | Subquery, grid: StepGrid) -> Range:

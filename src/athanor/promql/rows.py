@@ -89,7 +89,11 @@ class WindowCall:
         if self.name in X_FUNCTIONS:
             evaluate_x(self.name, samples, windows, values, kind, workspace, self.check)
         elif self.extended is not None:
-            evaluate_extended(self.name, self.extended, samples, windows, values, kind, workspace, self.check)
+            histograms, told = evaluate_extended(
+                self.name, self.extended, samples, windows, values, kind, workspace, self.check
+            )
+            if told is not None:
+                note_flags(told, table, notes, self.at)
         elif samples.kind is not None:
             histograms, flags = evaluate_mixed(
                 self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
@@ -107,9 +111,7 @@ class WindowCall:
                 self._note_overlaps(table, samples, workspace, notes)
         keeps, n = not self.drops_name or self.delayed, len(table)
         marks = np.full(n, self.drops_name and self.delayed)
-        return StepBlock(
-            grid, values, kind, table if keeps else labels.drop(table, NAME_LABELS), marks, histograms
-        )
+        return StepBlock(grid, values, kind, table if keeps else labels.drop(table, NAME_LABELS), marks, histograms)
 
     def over_block(self, inside: StepBlock, workspace: Workspace, notes: Notes) -> StepBlock:
         """Over a subquery: the cells of its inside are the samples, and its marks to drop names stay."""
@@ -155,13 +157,16 @@ class InstantRead:
     step_ms: int
     lookback_ms: int
     wanted: Wanted
+    at: int = 0
 
     def __call__(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
         values, kind = _cells(len(table), self.grid.n)
         histograms = None
         place = self.first_ms, self.step_ms, self.grid.n, self.lookback_ms
         if self.wanted == "smoothed":
-            smoothed_values(samples, *place, values, kind, workspace)
+            histograms, told = smoothed_values(samples, *place, values, kind, workspace)
+            if told is not None:
+                note_flags(told, table, notes, self.at)
         elif self.wanted == "start":
             latest_starts(samples, *place, values, kind)
         elif samples.kind is not None:

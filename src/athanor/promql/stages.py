@@ -32,7 +32,7 @@ class Stages:
             leaf = self._window(operator, scalars).over_samples
         else:
             place = operator.first_ms, operator.step_ms, operator.lookback_ms
-            leaf = InstantRead(operator.grid, *place, operator.wanted)
+            leaf = InstantRead(operator.grid, *place, operator.wanted, operator.at)
         if not operator.skip_buckets:
             return leaf
         return lambda table, samples, workspace, notes: leaf(table, statistics_only(samples), workspace, notes)
