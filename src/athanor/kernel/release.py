@@ -19,7 +19,7 @@ MAX_HEAPS = 2
 M_MMAP_THRESHOLD = -3
 MAPPED_FROM_BYTES = 4 << 20
 M_TRIM_THRESHOLD = -1
-KEPT_BYTES = 8 << 20  # of each heap; a page that was given back costs a fault and its zeroes at the next query
+KEPT_BYTES = 4 << 20  # of each heap; a page that was given back costs a fault and its zeroes at the next query
 COMPILER_LIBRARY = "libllvmlite"
 
 

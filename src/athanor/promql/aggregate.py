@@ -145,12 +145,19 @@ class Reduction:
         if highest >= HISTOGRAM and self._name not in _TAKE_HISTOGRAMS:
             if self._name in _IGNORE_HISTOGRAMS:
                 self.ignored_histograms = True
-            else:
-                if self._histograms is None:
-                    self._histograms = HistogramGroups(self._name == "avg", self._grid.n)
-                self._histograms.add(block, codes.astype(np.int64))
+            elif self._histograms is None:
+                self._histograms = HistogramGroups(self._name == "avg", self._grid.n, self._slots_with_floats(n_before))
+        if self._histograms is not None:
+            self._histograms.add(block, codes.astype(np.int64), self._n_rows)
         self._add(values, kind, codes, row_class, self._a, self._b, self._count, self._seen, self._status)
         self._n_rows += len(block.labels)
+
+    def _slots_with_floats(self, n_groups: int) -> I64:
+        """Groups x steps that have a value so far."""
+        values, kind = np.empty((n_groups, self._grid.n)), np.empty((n_groups, self._grid.n), np.uint8)
+        groups = np.arange(n_groups)
+        kernels.finish(self._op, groups, self._a, self._b, self._count, self._seen, values, kind)
+        return np.flatnonzero(kind)
 
     def _make_room(self, n_before: int) -> None:
         n = self._index.n

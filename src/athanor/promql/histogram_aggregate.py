@@ -13,13 +13,14 @@ import numpy as np
 from athanor.kernel import labels
 from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import F64, I64, U8
-from athanor.model.tables import HISTOGRAM, Histograms, LabelTable, StepBlock
+from athanor.model.tables import FLOAT, HISTOGRAM, Histograms, LabelTable, StepBlock
 from athanor.promql.histogram_code_kernels import DEAD, NOT_RESET, RECONCILED, RESET
 from athanor.promql.histograms import concat, empty, from_kernel, kernel_table, n_bytes, room, take
 
 kernels = LazyKernels("athanor.promql.histogram_aggregate_kernels")
 
 WAITING_BYTES = 16 << 20
+NEVER = np.int64(2**62)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,22 @@ class _Waiting:
     slots: I64
     table: Histograms
     names: I64
+    rows: I64
 
 
 class HistogramGroups:
     """State of one aggregation. notes: (is warning, text) of what was met, in order of first appearance."""
 
-    def __init__(self, is_average: bool, n_steps: int) -> None:
+    def __init__(self, is_average: bool, n_steps: int, with_floats: I64) -> None:
+        """with_floats: slots that have met floats before the first histogram."""
         self._is_average, self._n_steps = int(is_average), n_steps
         self._state, self._compensations = empty(), empty()
         self._rows, self._counts = np.empty(0, np.int64), np.empty(0, np.int64)
         self._modes, self._seen = np.empty(0, np.uint8), np.empty(0, np.int64)
+        # Rows of the input: each slot's first float, and where its histograms turned out not to add up.
+        self._first_float, self._dead_at = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._grow(int(with_floats.max(initial=-1)) + 1)
+        self._first_float[with_floats] = -1
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
         self._names: dict[bytes, int] = {}
@@ -45,15 +52,20 @@ class HistogramGroups:
 
     @property
     def n_bytes(self) -> int:
-        return n_bytes(self._state) + n_bytes(self._compensations) + self._waiting_bytes + 25 * self._rows.size
+        return n_bytes(self._state) + n_bytes(self._compensations) + self._waiting_bytes + 41 * self._rows.size
 
-    def add(self, block: StepBlock, codes: I64) -> None:
-        """The histogram cells of some rows; codes: their groups."""
+    def add(self, block: StepBlock, codes: I64, first_row: int) -> None:
+        """The histogram cells of some rows; codes: their groups; first_row: of the input, where the rows begin."""
         assert block.histograms is not None
+        row, step = np.nonzero(block.kind == FLOAT)
+        slots, first = np.unique(codes[row] * self._n_steps + step, return_index=True)
+        self._grow(int(slots.max(initial=-1)) + 1)
+        self._first_float[slots] = np.minimum(self._first_float[slots], row[first] + first_row)
         row, step = np.nonzero(block.kind == HISTOGRAM)
         cells = block.values[row, step].astype(np.int64)
         table = take(block.histograms, cells)
-        self._waiting.append(_Waiting(codes[row] * self._n_steps + step, table, self._numbers(block.labels)[row]))
+        names = self._numbers(block.labels)[row]
+        self._waiting.append(_Waiting(codes[row] * self._n_steps + step, table, names, row + first_row))
         self._waiting_bytes += n_bytes(table)
         if self._waiting_bytes > max(WAITING_BYTES, n_bytes(self._state)):
             self._merge()
@@ -70,6 +82,7 @@ class HistogramGroups:
         slots = np.concatenate([w.slots for w in self._waiting])
         table = concat([w.table for w in self._waiting])
         names = np.concatenate([w.names for w in self._waiting])
+        rows = np.concatenate([w.rows for w in self._waiting])
         self._waiting, self._waiting_bytes = [], 0
         order = np.argsort(slots, kind="stable")
         self._grow(int(slots.max()) + 1)
@@ -81,6 +94,7 @@ class HistogramGroups:
         )  # fmt: skip
         self._state, self._compensations = from_kernel(built[0]), from_kernel(built[1])
         self.reconciled |= bool(((told > 0) & ((told & RECONCILED) != 0)).any())
+        self._dead_at[slots[order[told < 0]]] = rows[order[told < 0]]
         by_number = list(self._names)
         for number in np.unique(names[order[told < 0]]).tolist():
             self.incompatible.setdefault(by_number[number])
@@ -92,6 +106,8 @@ class HistogramGroups:
             self._counts = np.concatenate((self._counts, np.zeros(more, np.int64)))
             self._modes = np.concatenate((self._modes, np.zeros(more, np.uint8)))
             self._seen = np.concatenate((self._seen, np.zeros(more, np.int64)))
+            self._first_float = np.concatenate((self._first_float, np.full(more, NEVER)))
+            self._dead_at = np.concatenate((self._dead_at, np.full(more, NEVER)))
 
     def finish(self, groups: I64, values: F64, kind: U8) -> tuple[Histograms | None, bool, bool]:
         """Overwrite the cells of these groups: (table, floats and histograms met in a slot, hints contradicted)."""
@@ -104,8 +120,9 @@ class HistogramGroups:
             return None, False, False
         seen = np.where(known, self._seen[at], 0)
         met = seen != 0
-        mixed = met & (kind != 0)
-        there = met & ~mixed & (self._rows[at] >= 0)
+        # Once histograms did not add up, the floats that followed were not looked at.
+        mixed = met & (kind != 0) & (self._first_float[at] <= self._dead_at[at])
+        there = met & (kind == 0) & (self._rows[at] >= 0)
         kind[met], values[met] = 0, 0.0
         collided = (seen & (1 << RESET) != 0) & (seen & (1 << NOT_RESET) != 0) & (self._modes[at] != DEAD)
         state, compensations = kernel_table(self._state), kernel_table(self._compensations)

@@ -6,9 +6,11 @@ import numpy as np
 
 from athanor.model.arrays import I64
 from athanor.model.errors import DataError
-from athanor.model.tables import COUNT, RAW, SUM, ChunkTable, Samples
+from athanor.model.tables import COUNT, HISTOGRAM, RAW, SUM, ChunkTable, Samples
 from athanor.model.workspace import Workspace
+from athanor.promql.histograms import scaled
 from athanor.query.dedup import Reading, read_series
+from athanor.query.mixed_reading import has_histograms, read_mixed
 
 
 def _subset(
@@ -46,7 +48,16 @@ def read_average(chunks: ChunkTable, starts: I64, reading: Reading, workspace: W
     raw = chunks.aggregate[int(starts[0]) : int(starts[-1])] == RAW
     if raw.any():
         raise DataError("the store sent raw and downsampled chunks of one series in one batch, which has no average")
-    sums = read_series(*choose_rows(chunks, starts, (SUM,)), reading, workspace)
+    sum_rows = choose_rows(chunks, starts, (SUM,))
+    read = read_mixed if has_histograms(*sum_rows) else read_series
+    sums = read(*sum_rows, reading, workspace)
     if sums.ts_ms.size != ts.size or not np.array_equal(sums.ts_ms, ts):
         raise DataError("sum and count timestamps not aligned")
-    return Samples(ts, sums.values / values, sums.offsets)
+    if sums.kind is None or sums.histograms is None:
+        return Samples(ts, sums.values / values, sums.offsets)
+    native = sums.kind == HISTOGRAM
+    quotients = sums.values / values
+    rows = sums.values[native].astype(np.int64)
+    quotients[native] = np.arange(rows.size)
+    table = scaled(sums.histograms, rows, values[native], divides=True, compacts=False)
+    return Samples(ts, quotients, sums.offsets, sums.kind, table)

@@ -271,4 +271,3 @@ def guarded(handler: ApiHandler, log: Logger) -> ApiHandler:
             return failure("internal", f"unexpected error: {type(err).__name__}: {err}")
 
     return answer
-

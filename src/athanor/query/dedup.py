@@ -27,23 +27,34 @@ class Reading:
 
 
 def read_series(chunks: ChunkTable, starts: I64, reading: Reading, workspace: Workspace) -> Samples:
-    """Samples of k series from raw chunks, each series' chunks in order of (first, last) time.
+    """Samples of k series from raw chunks of floats, each series' chunks in order of (first, last) time.
 
     starts: int64[k+1], the first chunk row of each series. The arrays are the workspace's.
     """
     rows = np.arange(int(starts[0]), int(starts[-1]), dtype=np.int64)
+    return read_floats(chunks, rows, starts - starts[0], reading, workspace)
+
+
+def read_floats(chunks: ChunkTable, rows: I64, starts: I64, reading: Reading, workspace: Workspace) -> Samples:
+    """The same of these chunk rows; starts: the first of them of each series."""
     decoded = decode_chunks(chunks, rows, workspace)
-    local = starts - starts[0]
-    first_ms, last_ms = np.ascontiguousarray(chunks.first_ms[rows]), np.ascontiguousarray(chunks.last_ms[rows])
-    if not kernels.count_overlaps(local, first_ms, last_ms):
-        whole = Samples(decoded.ts_ms, decoded.values, decoded.offsets[local])
+    return join_or_fold(decoded, starts, chunks.first_ms[rows], chunks.last_ms[rows], reading, workspace)
+
+
+def join_or_fold(
+    decoded: Samples, starts: I64, first_ms: I64, last_ms: I64, reading: Reading, workspace: Workspace
+) -> Samples:
+    """One sequence of each series from the sequences of its chunks, whose bounds are given."""
+    first_ms, last_ms = np.ascontiguousarray(first_ms), np.ascontiguousarray(last_ms)
+    if not kernels.count_overlaps(starts, first_ms, last_ms):
+        whole = Samples(decoded.ts_ms, decoded.values, decoded.offsets[starts])
         if not reading.is_counter or not kernels.count_irregular(whole.values, whole.offsets):
             # Samples outside the bounds lie outside every window, and nobody else's sample competes with them.
             return whole
-        return _join(decoded, local, reading, workspace)
+        return _join(decoded, starts, reading, workspace)
     if not reading.deduplicate:
-        return _join(decoded, local, reading, workspace)
-    return _deduplicate(decoded, local, first_ms, last_ms, reading, workspace)
+        return _join(decoded, starts, reading, workspace)
+    return _deduplicate(decoded, starts, first_ms, last_ms, reading, workspace)
 
 
 def _join(decoded: Samples, starts: I64, reading: Reading, workspace: Workspace) -> Samples:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel, short_kernel
-from athanor.kernel.types import F64, I32, I64, RF64, RI64, U8, b1, f64, i64, void
+from athanor.kernel.types import B1, F64, I32, I64, RF64, RI64, RU8, b1, f64, i64, void
 
 MIN_TIME = np.int64(-(2**63))
 FIRST_PENALTY_MS = 5000
@@ -290,8 +290,22 @@ def deduplicate(
     return n
 
 
-@kernel(void(RI64, RI64, i64, i64, U8))
-def touching(first_ms, last_ms, low_ms, high_ms, out):
-    """Which chunks have samples in [low_ms, high_ms]."""
-    for c in range(first_ms.size):
-        out[c] = 1 if first_ms[c] <= high_ms and last_ms[c] >= low_ms else 0
+@kernel(void(RU8, F64, RI64, B1))
+def remove_float_resets(kind, values, offsets, keep):
+    """Counters among floats (kind 1) that stand beside histograms go on rising where they fell; NaN is not kept."""
+    for i in range(offsets.size - 1):
+        seen, last, total = False, 0.0, 0.0
+        for k in range(offsets[i], offsets[i + 1]):
+            if kind[k] != 1:
+                continue
+            v = values[k]
+            if np.isnan(v):
+                keep[k] = False
+                continue
+            if not seen or v < last:
+                total += v
+            else:
+                total += v - last
+            seen = True
+            last = v
+            values[k] = total

@@ -1,5 +1,4 @@
 # mypy: ignore-errors
-# mypy: ignore-errors
 """JSON of query results: label sets, series with their points, samples; written into a buffer that the caller sized.
 
 Every element begins with a comma; whoever joins the pieces leaves the first one out. Label sets are written as
@@ -22,7 +21,7 @@ SLACK = 64
 
 _QUOTE, _BACKSLASH, _COMMA, _COLON = 34, 92, 44, 58
 _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = 123, 125, 91, 93
-_METRIC = np.frombuffer(b',{"metric":', np.uint8)
+METRIC = np.frombuffer(b',{"metric":', np.uint8)
 _VALUES = np.frombuffer(b',"values":[', np.uint8)
 _VALUE = np.frombuffer(b',"value":', np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
@@ -87,7 +86,7 @@ def _write_string(data, at, size, out, to):
 
 
 @inline
-def _write_labels(arena, at, end, out, to):
+def write_labels(arena, at, end, out, to):
     """One label set as an object."""
     out[to] = _OPEN
     to += 1
@@ -110,7 +109,7 @@ def _write_labels(arena, at, end, out, to):
 
 
 @inline
-def _write_text(text, out, to):
+def write_text(text, out, to):
     for i in range(text.size):
         out[to + i] = text[i]
     return to + text.size
@@ -151,7 +150,7 @@ def write_label_sets(arena, offsets, first, end, out):
     to = np.int64(0)
     for row in range(first, end):
         out[to] = _COMMA
-        to = _write_labels(arena, offsets[row], offsets[row + 1], out, to + 1)
+        to = write_labels(arena, offsets[row], offsets[row + 1], out, to + 1)
     return to
 
 
@@ -184,13 +183,13 @@ def write_rows(values, kind, arena, offsets, times, time_sizes, single, first, e
             step += 1
         if step == n:
             continue
-        to = _write_text(_METRIC, out, to)
-        to = _write_labels(arena, offsets[row], offsets[row + 1], out, to)
+        to = write_text(METRIC, out, to)
+        to = write_labels(arena, offsets[row], offsets[row + 1], out, to)
         if single:
-            to = _write_text(_VALUE, out, to)
+            to = write_text(_VALUE, out, to)
             to = _write_point(times, 0, time_sizes[0], values[row, step], out, to)
         else:
-            to = _write_text(_VALUES, out, to)
+            to = write_text(_VALUES, out, to)
             to = _write_point(times, step * TIME_BYTES, time_sizes[step], values[row, step], out, to)
             for j in range(step + 1, n):
                 if kind[row, j] != 0:
@@ -214,9 +213,9 @@ def write_samples(ts_ms, values, offsets, arena, label_offsets, row, first, end,
         while offsets[row + 1] <= i:
             row += 1
         if i == offsets[row]:
-            to = _write_text(_METRIC, out, to)
-            to = _write_labels(arena, label_offsets[row], label_offsets[row + 1], out, to)
-            to = _write_text(_VALUES, out, to)
+            to = write_text(METRIC, out, to)
+            to = write_labels(arena, label_offsets[row], label_offsets[row + 1], out, to)
+            to = write_text(_VALUES, out, to)
         else:
             out[to] = _COMMA
             to += 1

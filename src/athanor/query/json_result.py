@@ -14,10 +14,11 @@ from decimal import Decimal
 import numpy as np
 
 from athanor.model.arrays import F64, I64, U8
-from athanor.model.errors import NotAvailableError
-from athanor.model.tables import HISTOGRAM, LabelTable, Samples, StepBlock
+from athanor.model.tables import LabelTable, Samples, StepBlock
 from athanor.promql.engine import Result
+from athanor.promql.histograms import has_cells
 from athanor.query import json_kernels as kernels
+from athanor.query.histogram_json import MixedPoints, points_of_block, points_of_samples
 
 PIECE_BYTES = 1 << 20
 PIECES_AHEAD = 4
@@ -98,27 +99,22 @@ def plain_number(value: float) -> str:
 
 
 def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[bytes]:
-    """The value of ``result``. pool: threads that format ahead of the reader. Refuses what cannot be written at
-    once."""
+    """The value of ``result``. pool: threads that format ahead of the reader."""
     if result.type == "string":
         return iter((_pair(result.grid.first_ms, json_text(result.string or "")),))
     if result.type == "scalar":
         assert result.scalar is not None
         return iter((_pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"'),))
     if result.block is not None:
-        _refuse_histograms(result.block.kind)
-        return _joined(_block_pieces(result.block, single=result.type == "vector"), pool)
+        single = result.type == "vector"
+        if has_cells(result.block):
+            return _joined(_mixed_pieces(points_of_block(result.block), single), pool)
+        return _joined(_block_pieces(result.block, single=single), pool)
     assert result.labels is not None and result.samples is not None
     samples = result.samples
-    if samples.kind is not None:
-        _refuse_histograms(samples.kind[samples.offsets[0] : samples.offsets[-1]])
+    if samples.kind is not None and samples.histograms is not None:
+        return _joined(_mixed_pieces(points_of_samples(result.labels, samples), False), pool)
     return _joined(_sample_pieces(result.labels, samples), pool)
-
-
-def _refuse_histograms(kind: U8) -> None:
-    """The value of such a cell is a row of another table; a table that no cell names is no obstacle."""
-    if kind.size and kind.max() == HISTOGRAM:
-        raise NotAvailableError("native histograms in answers")
 
 
 def text_bytes_held(result: Result) -> int:
@@ -239,6 +235,12 @@ def _samples_writer(labels: LabelTable, samples: Samples, row: int, first: int, 
         )
 
     return write
+
+
+def _mixed_pieces(points: MixedPoints, single: bool) -> Iterator[_Piece]:
+    sizes = points.sizes() + _label_sizes(points.labels) + 2 * kernels.SERIES_BYTES
+    for first, end, bound in _cuts(sizes):
+        yield _Piece(bound, points.writer(single, first, end))
 
 
 def _set_pieces(table: LabelTable) -> Iterator[_Piece]:

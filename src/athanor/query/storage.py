@@ -22,6 +22,7 @@ from athanor.model.tables import COUNT, COUNTER, MAX, MIN, RAW, SUM, ChunkTable,
 from athanor.model.workspace import Workspace
 from athanor.query.aggregates import average_rows, choose_rows, read_average
 from athanor.query.dedup import Reading, read_series
+from athanor.query.mixed_reading import has_histograms, read_mixed
 from athanor.storeapi import messages
 from athanor.storeapi.matching import wire_matchers
 from athanor.storeapi.merge import Batch
@@ -128,7 +129,8 @@ class SeriesTile:
             if self.aggregates == (COUNT, SUM) and average_rows(self.chunks, self.starts):
                 return read_average(self.chunks, self.starts, self.reading, workspace)
             chunks, starts = choose_rows(self.chunks, self.starts, self.aggregates)
-            return read_series(chunks, starts, self.reading, workspace)
+            read = read_mixed if has_histograms(chunks, starts) else read_series
+            return read(chunks, starts, self.reading, workspace)
         finally:
             self.held.release()
 

@@ -135,13 +135,16 @@ class Querier:
         return found.route.handler(request, cancel or CancelToken())
 
 
-def open_querier(stores, storage_of=None, *, max_concurrent=4, query_bytes=1 << 28, **defaults) -> Querier:
+def open_querier(
+    stores, storage_of=None, *, max_concurrent=4, query_bytes=1 << 28, features=None, **defaults
+) -> Querier:
     """stores: clients; storage_of: replaces the fan-out as the engine's storage."""
     registry, process = Registry(), Budget(1 << 29)
     memory = Memory(process, query_bytes)
-    engine = Engine(EngineOptions(features=Features.thanos_0_43()), 2)
+    engine = Engine(EngineOptions(features=features or Features.thanos_0_43()), 2)
     proxy = Proxy(lambda: stores)
-    known = QueryDefaults(**{"replica_labels": ("replica",), **defaults})
+    chosen = features or Features.thanos_0_43()
+    known = QueryDefaults(**{"replica_labels": ("replica",), "features": chosen, **defaults})
     query = QueryApi(
         engine, storage_of or partial(make_storage, proxy), memory, QueryMetrics(registry, max_concurrent),
         max_concurrent, known, NO_LOG,

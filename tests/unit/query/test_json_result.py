@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from athanor.model.errors import NotAvailableError
 from athanor.model.tables import (
     ABSENT,
     FLOAT,
@@ -55,6 +54,18 @@ def histograms() -> Histograms:
     one = np.zeros(1)
     return Histograms(layouts, np.zeros(1, np.int32), np.zeros(1, np.uint8), one, one, one, np.zeros(1, np.int64),
                       np.zeros(0))  # fmt: skip
+
+
+def two_histograms() -> Histograms:
+    """Schema 0: 1 in [-2, -1), 2 around zero, 4 in (0.5, 1], with a bucket that is empty; and one without anything."""
+    layouts = HistogramLayouts(
+        np.zeros(2, np.int32), np.array([0.25, 0.0]), np.array([0, 1, 1], np.int32), np.array([0, 3, 3]),
+        np.array([2, 3]), np.zeros(0), np.zeros(3, np.int64),
+    )  # fmt: skip
+    return Histograms(
+        layouts, np.arange(2, dtype=np.int32), np.zeros(2, np.uint8), np.array([7.0, 0.0]), np.array([8.5, np.nan]),
+        np.array([2.0, 0.0]), np.array([0, 3]), np.array([4.0, 0.0, 1.0]),
+    )  # fmt: skip
 
 
 def block_result(kind, grid, sets, values, cells=None, held=None) -> Result:
@@ -308,17 +319,38 @@ class TestHistograms:
             samples = samples_result(sets, [0], [1], [0, 1], kind, histograms())
             assert text(samples) == '[{"metric":{"i":"1"},"values":[[0,"1"]]}]'
 
-    @pytest.mark.parametrize("kind", ["matrix", "vector"])
-    def test_a_histogram_cell_is_refused_before_the_first_piece(self, kind):
+    def test_a_vector_has_a_histogram_where_a_value_would_be(self):
         sets, cells = [{"i": "1"}, {"i": "2"}], [FLOAT, HISTOGRAM]
-        result = block_result(kind, StepGrid(0, 0, 1), sets, [1, 0], cells, histograms())
-        with pytest.raises(NotAvailableError, match="native histograms in answers"):
-            result_pieces(result)
+        result = block_result("vector", StepGrid(1500, 0, 1), sets, [1, 0], cells, two_histograms())
+        assert text(result) == (
+            '[{"metric":{"i":"1"},"value":[1.500,"1"]},'
+            '{"metric":{"i":"2"},"histogram":[1.500,{"count":"7","sum":"8.5","buckets":'
+            '[[1,"-2","-1","1"],[3,"-0.25","0.25","2"],[0,"0.5","1","4"]]}]}]'
+        )
 
-    def test_a_histogram_sample_is_refused_if_it_is_ours(self):
-        arrays = [0, 1000, 2000], [1, 2, 0]
-        kind = [FLOAT, FLOAT, HISTOGRAM]
-        with pytest.raises(NotAvailableError, match="native histograms in answers"):
-            result_pieces(samples_result([{"i": "1"}], *arrays, [0, 3], kind, histograms()))
-        ours = samples_result([{"i": "1"}], *arrays, [0, 2], kind, histograms())
+    def test_a_matrix_lists_floats_before_histograms_and_no_empty_buckets(self):
+        cells = [HISTOGRAM, FLOAT, HISTOGRAM]
+        result = block_result("matrix", StepGrid(0, 1000, 3), [{"i": "1"}], [[1, 5, 0]], [cells], two_histograms())
+        assert text(result) == (
+            '[{"metric":{"i":"1"},"values":[[1,"5"]],"histograms":[[0,{"count":"0","sum":"NaN"}],'
+            '[2,{"count":"7","sum":"8.5","buckets":[[1,"-2","-1","1"],[3,"-0.25","0.25","2"],[0,"0.5","1","4"]]}]]}]'
+        )
+
+    def test_samples_of_a_range_vector_are_written_alike_and_only_ours(self):
+        arrays = [0, 1000, 2000], [1, 2, 1]
+        samples = samples_result([{"i": "1"}], *arrays, [0, 3], [FLOAT, FLOAT, HISTOGRAM], two_histograms())
+        assert text(samples) == (
+            '[{"metric":{"i":"1"},"values":[[0,"1"],[1,"2"]],"histograms":[[2,{"count":"0","sum":"NaN"}]]}]'
+        )
+        ours = samples_result([{"i": "1"}], *arrays, [0, 2], [FLOAT, FLOAT, HISTOGRAM], two_histograms())
         assert text(ours) == '[{"metric":{"i":"1"},"values":[[0,"1"],[1,"2"]]}]'
+
+    def test_pieces_join_to_the_same_text(self, monkeypatch):
+        sets = [{"i": str(i)} for i in range(30)]
+        cells = [[HISTOGRAM, FLOAT] if i % 3 else [FLOAT, FLOAT] for i in range(30)]
+        result = block_result(
+            "matrix", StepGrid(0, 1000, 2), sets, [[0, i] for i in range(30)], cells, two_histograms()
+        )
+        whole = text(result)
+        monkeypatch.setattr(json_result, "PIECE_BYTES", 200)
+        assert text(result) == whole

@@ -43,9 +43,7 @@ def test_an_inverted_range_chooses_nothing():
 def test_announced_intervals_are_those_of_the_original():
     cases = GOLDEN["tsdb_infos"]
     pairs = [(tuple(map(tuple, labels)), Span(0, low, high)) for low, high, labels in cases["blocks"]]
-    found = [
-        [i.min_ms, i.end_ms, [list(p) for p in i.labels]] for s in group_blocks(pairs) for i in s.intervals()
-    ]
+    found = [[i.min_ms, i.end_ms, [list(p) for p in i.labels]] for s in group_blocks(pairs) for i in s.intervals()]
     assert sorted(found, key=lambda i: (i[2], i[0])) == sorted(cases["expected"], key=lambda i: (i[2], i[0]))
 
 

@@ -17,9 +17,7 @@ def without_luck(message):
     return re.sub(r"got \d+", "got N", re.sub(r"[0-9A-Z]{26}", "<ULID>", message))
 
 
-@pytest.mark.parametrize(
-    ("server", "name"), [(server, name) for server in LIMITS for name in sorted(CASES[server])]
-)
+@pytest.mark.parametrize(("server", "name"), [(server, name) for server in LIMITS for name in sorted(CASES[server])])
 def test_a_limit_ends_the_call_as_in_the_original(golden_store, server, name):
     store, case = golden_store.open(**LIMITS[server]), CASES[server][name]
     code, message, frames = store.call(case["method"], bytes.fromhex(case["request"]))

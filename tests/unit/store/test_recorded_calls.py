@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from athanor.bucket import FilesystemBucket
 from athanor.storeapi.messages import hints, info, thanos
+from tests.unit.store.conftest import open_store
 
 GOLDEN = Path(__file__).parents[2] / "golden/store"
 CASES = json.loads((GOLDEN / "store_gateway.json").read_text())
@@ -70,3 +74,22 @@ def test_a_negative_batch_size_asks_for_single_series(recorded_store):
 def test_the_header_file_is_that_of_the_original(golden_store, path):
     golden_store.open()
     assert (golden_store.tmp_path / "data" / path.stem / "index-header").read_bytes() == path.read_bytes()
+
+
+BLOCK = re.compile(r"\b01[0-9A-Z]{24}\b")  # the recording renamed its blocks afterwards
+HISTOGRAMS = Path(__file__).parents[2] / "golden/histograms"
+
+
+@pytest.mark.parametrize(("recording", "blocks"), [("store", "blocks"), ("downsampled", "blocks_downsample")])
+def test_frames_of_native_histograms_are_those_of_the_original(recording, blocks, tmp_path):
+    store = open_store(FilesystemBucket(HISTOGRAMS / blocks), tmp_path)
+    cases = json.loads(gzip.decompress((HISTOGRAMS / f"storeapi_{recording}.json.gz").read_bytes()))
+    for name, case in cases.items():
+        code, message, frames = store.call(case["method"], bytes.fromhex(case["request"]))
+        assert (name, code, BLOCK.sub("", message)) == (name, case["code"], BLOCK.sub("", case["message"]))
+        recorded = [frame for frame in case["frames"] if not is_hints(frame)]
+        assert [frame.hex() for frame in frames] == recorded, name
+
+
+def is_hints(frame):
+    return thanos.SeriesResponse.FromString(bytes.fromhex(frame)).WhichOneof("result") == "hints"
