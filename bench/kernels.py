@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -38,6 +39,8 @@ from athanor.storeapi.rows import chunk_starts
 from generate import sorted_labels, wide_series
 from kernel_rows import Row
 from kernel_rows import rows as other_rows
+from query_rows import rows as query_rows
+from stream_rows import rows as stream_rows
 
 N_SERIES, N_SAMPLES = 200, 5760
 STEP_MS, FIRST_MS = 15_000, 1_700_006_400_000
@@ -181,14 +184,19 @@ def text_rows() -> list[Row]:
     return rows
 
 
+def all_rows(directory: Path, n_series: int = 20_000) -> Iterator[Row]:
+    """Every row, each made when it is asked for. n_series: of the block that some of them read."""
+    block = wide_block(directory, n_series)
+    own = chunk_rows(), frame_rows(), block_rows(directory, block), checksum_rows(), text_rows()
+    return chain(*own, other_rows(block), stream_rows(block), query_rows())
+
+
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     print("| kernel | unit | a second, one core |")
     print("|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
-        block = wide_block(Path(directory), 20_000)
-        own = chunk_rows(), frame_rows(), block_rows(Path(directory), block), checksum_rows(), text_rows()
-        for row in chain(*own, other_rows(block)):
+        for row in all_rows(Path(directory)):
             found = rate(row, rounds)
             text = f"{found / 1e9:.2f} G" if found >= 1e9 else f"{found / 1e6:.1f} M"
             print(f"| {row.kernel} | {row.unit} | {text} |", flush=True)

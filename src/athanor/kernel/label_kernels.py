@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, short_kernel
-from athanor.kernel.types import B1, I32, I64, RI32, RI64, RU8, RU64, U8, U64, i64, tup, u64, void
+from athanor.kernel.types import I32, I64, RI32, RI64, RU8, RU64, U8, U64, i64, tup, u64, void
 
 
 @inline
@@ -328,16 +328,6 @@ def take_spans(arena, at, size, out, out_offsets):
         target = out_offsets[i]
         for k in range(size[i]):
             out[target + k] = arena[start + k]
-
-
-@short_kernel(void(RU8, RI64, RU8, RI64, RI64, B1))
-def sets_equal(arena, offsets, other, other_offsets, rows, out):
-    """Whether set i of one table equals set rows[i] of another."""
-    for i in range(rows.size):
-        a = offsets[i]
-        b = other_offsets[rows[i]]
-        size = offsets[i + 1] - a
-        out[i] = size == other_offsets[rows[i] + 1] - b and _equal_bytes(arena, a, other, b, size)
 
 
 @short_kernel(tup(i64, u64)(RU8, RI64))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from athanor.kernel import label_kernels as kernels
-from athanor.model.arrays import B1, I32, I64, U8, U64, as_bytes
-from athanor.model.tables import LabelTable, label_table_from_encoded
+from athanor.model.arrays import I32, I64, U8, U64, as_bytes
+from athanor.model.tables import LabelTable
 
 METRIC_NAME = "__name__"
 
@@ -193,15 +193,3 @@ class SetIndex:
             out,
         )
         return out
-
-
-def equal_rows(a: LabelTable, b: LabelTable, rows: I64) -> B1:
-    """bool[n]: whether set i of a equals set rows[i] of b."""
-    out = np.empty(rows.size, np.bool_)
-    kernels.sets_equal(a.arena, a.offsets, b.arena, b.offsets, np.ascontiguousarray(rows, np.int64), out)
-    return out
-
-
-def single(encoded: bytes) -> LabelTable:
-    """A table of one set."""
-    return label_table_from_encoded([encoded])
