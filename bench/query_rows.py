@@ -35,13 +35,13 @@ FLOATS = (
     "c smoothed", "rate(begun[5m])", "irate(begun[5m])", "resets(begun[5m])", "resets(begun[5m] anchored)",
     "start_timestamp(begun)", "xincrease(c[5m])", "info(c)", "max_over_time(rate(c[5m])[10m:1m])", "c and c",
     "c + on(instance) group_left() (c or c)", "c + fill(0) c",
-    "c * on(group) group_left() topk by (group) (1, rate(c[1m]))", "scalar(c) * (1 + time())", "timestamp(c)", "sort(c)",
-    "topk by (group) (5, c)", "histogram_quantile(0.5, c)", "clamp(c, 1, 2)",
+    "c * on(group) group_left() topk by (group) (1, rate(c[1m]))", "scalar(c) * (1 + time())", "timestamp(c)",
+    "sort(c)", "topk by (group) (5, c)", "histogram_quantile(0.5, c)", "clamp(c, 1, 2)",
 )  # fmt: skip
 NATIVE = (
     "h", "sum(h)", "avg(h)", "rate(h[5m])", "irate(h[5m])", "resets(h[5m])", "sum_over_time(h[5m])",
-    "increase(h[5m] anchored)", "h smoothed", "histogram_count(h)", "time() - timestamp(abs(h))", "histogram_quantile(0.9, h)",
-    "histogram_fraction(0, 2, h)", "h + h", "h * 2", "h == h", "h </ 2", "count_values(\"v\", h)",
+    "increase(h[5m] anchored)", "h smoothed", "histogram_count(h)", "time() - timestamp(abs(h))",
+    "histogram_quantile(0.9, h)", "histogram_fraction(0, 2, h)", "h + h", "h * 2", "h == h", "h </ 2", "count_values(\"v\", h)",
 )  # fmt: skip
 
 
