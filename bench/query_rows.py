@@ -41,7 +41,8 @@ FLOATS = (
 NATIVE = (
     "h", "sum(h)", "avg(h)", "rate(h[5m])", "irate(h[5m])", "resets(h[5m])", "sum_over_time(h[5m])",
     "increase(h[5m] anchored)", "h smoothed", "histogram_count(h)", "time() - timestamp(abs(h))",
-    "histogram_quantile(0.9, h)", "histogram_fraction(0, 2, h)", "h + h", "h * 2", "h == h", "h </ 2", "count_values(\"v\", h)",
+    "histogram_quantile(0.9, h)",
+    "histogram_fraction(0, 2, h)", "h + h", "h * 2", "h == h", "h </ 2", "count_values(\"v\", h)",
 )  # fmt: skip
 
 

@@ -31,6 +31,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),
     # Whoever reads a stream polls for it too: no other thread wakes it for each message (sum(g): 73 to 62 ms).
     (grpc.experimental.ChannelOptions.SingleThreadedUnaryStream, 1),
+    # What is on its way to a slow reader is bounded: a probing window grows beyond what a query has reserved.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 4 << 20),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
