@@ -301,13 +301,14 @@ def replica_rows() -> Iterator[Row]:
     )  # fmt: skip
     out = np.empty(n, np.int64), np.empty(n), np.empty(N_SERIES + 1, np.int64)
     flat, span_ms = ts_ms.ravel(), (FIRST_MS, FIRST_MS + 86_400_000)
-    for name, is_counter in (("gauges", False), ("counters", True)):
-        yield Row(f"two replicas deduplicated: {name}", "samples", n, lambda c=is_counter: dedup_kernels.deduplicate(
-            starts, *chunks, first.offsets, flat, values, c, *span_ms, *scratch, *out))  # fmt: skip
+    counter = dedup_kernels.LOSES_RESETS | dedup_kernels.LIFTS
+    for name, mode in (("gauges", 0), ("counters", counter)):
+        yield Row(f"two replicas deduplicated: {name}", "samples", n, lambda m=mode: dedup_kernels.deduplicate(
+            starts, *chunks, first.offsets, flat, values, m, *span_ms, *scratch, *out))  # fmt: skip
     halves = np.arange(4 * N_SERIES + 1) * (N_SAMPLES // 2)
     pairs, offsets = np.arange(2 * N_SERIES + 1) * 2, np.empty(2 * N_SERIES + 1, np.int64)
     yield Row("chunks joined: counters", "samples", n, lambda: dedup_kernels.join_sequences(
-        pairs, halves, first.ts_ms, first.values, True, *span_ms, *out[:2], offsets))  # fmt: skip
+        pairs, halves, first.ts_ms, first.values, counter, *span_ms, *out[:2], offsets))  # fmt: skip
 
 
 def merge_rows() -> Iterator[Row]:

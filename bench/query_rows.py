@@ -24,7 +24,6 @@ from athanor.model.tables import (
 from athanor.model.workspace import Workspace
 from athanor.promql.engine import Engine, EngineOptions, Result
 from athanor.promql.features import Features
-from athanor.query.dedup_kernels import remove_float_resets
 from athanor.query.json_result import label_set_pieces, result_pieces
 from kernel_rows import FIRST_MS, SCRAPE_MS, Row
 
@@ -141,6 +140,3 @@ def rows() -> Iterator[Row]:
     yield Row("JSON of a range vector", "samples", n_cut, lambda: list(result_pieces(cut)))
     sets = _sets("c", N_SERIES)
     yield Row("JSON of label sets", "sets", N_SERIES, lambda: list(label_set_pieces(sets)))
-    kinds, keep = np.ones(counters.values.size, np.uint8), np.ones(counters.values.size, np.bool_)
-    yield Row("resets of floats beside histograms", "samples", kinds.size, lambda: remove_float_resets(
-        kinds, counters.values.copy(), counters.offsets, keep))  # fmt: skip

@@ -1,9 +1,10 @@
 # mypy: ignore-errors
-"""Decoding of histogram chunks (TSDB encodings 2 and 3), many in one call, to the columns of `model.tables.Histograms`.
+"""Decoding of histogram chunks (TSDB encodings 2, 3, 5, 6), many in one call, to columns of `model.tables.Histograms`.
 
 A chunk: be16 sample count, flags (top bits 11: gauge), layout (zero threshold, schema, spans, custom bounds), samples
 of times, counts and buckets as varbit integers or XOR codes, most significant bit first; stale samples have no buckets.
-(prometheus tsdb/chunkenc/histogram.go, float_histogram.go, histogram_meta.go, varbit.go)
+With start times (5, 6) the flags are the count's top bits, and their byte says which samples end with a start time.
+(prometheus tsdb/chunkenc/histogram.go, float_histogram.go, histogram_meta.go, histogram_st.go, st.go, varbit.go)
 
 `shape` reads the layouts and says how much room they and the buckets need; a claim that the chunk's own bits cannot
 hold is broken. `decode` fills the room. Every read is checked against the end of its chunk.
@@ -14,19 +15,21 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel
-from athanor.kernel.types import F64, I32, I64, RI64, RU8, U8, i64, tup
+from athanor.kernel.types import F64, I32, I64, RI64, RU8, U8, i64, tup, void
 
 HEADER_BYTES = 3
+MIN_SAMPLE_BITS = 4  # of time, count, zero count and sum
 MAX_VARBIT_BITS = 72
-FLOAT_HISTOGRAM = 3
+FLOAT_HISTOGRAM, HISTOGRAM_ST, FLOAT_HISTOGRAM_ST = 3, 5, 6
+ST_COUNT_MASK = 0x3FFF
 CUSTOM = -53
 LARGEST_SCHEMA, LEAST_SCHEMA, MOST_SCHEMA = 8, -9, 52
 UNKNOWN, NOT_RESET, GAUGE = 0, 2, 3
 STALE = np.uint64(0x7FF0000000000002)
 BROKEN, UNKNOWN_SCHEMA = 1, 2
 # Columns of `shape`'s answer for each chunk.
-N_POS, N_NEG, N_BOUNDS, N_BUCKETS = range(4)
-SHAPE_FIELDS = 4
+N_POS, N_NEG, N_BOUNDS, N_BUCKETS, N_SAMPLES, STATUS = range(6)
+SHAPE_FIELDS = 6
 
 ZERO = np.uint64(0)
 ONE = np.uint64(1)
@@ -193,18 +196,57 @@ def _layout(data, at, end, index, n_index, bounds, n_bound):
     return (BROKEN if bit < 0 else 0), threshold, schema, n_pos, n_neg, n_custom, bit
 
 
-@kernel(tup(i64, i64)(RU8, RI64, RI64, I64))
-def shape(arena, at, size, out):
-    """out[SHAPE_FIELDS * i + ...]: buckets of each side, bounds and the most bucket counts of chunk i.
+@inline
+def _varint(data, at, end, bit):
+    """A zigzag varint whose bytes begin at any bit; the position is negative where it does not end in time."""
+    value, shift = ZERO, 0
+    while True:
+        if bit + 8 > (end - at) << 3 or shift > 63:
+            return np.int64(0), np.int64(-1)
+        byte = _bits(data, at, end, bit, 8)
+        bit += 8
+        if shift == 63 and byte > ONE:
+            return np.int64(0), np.int64(-1)
+        value |= (byte & np.uint64(0x7F)) << np.uint64(shift)
+        if byte < np.uint64(0x80):
+            return np.int64(value >> ONE) ^ -np.int64(value & ONE), bit
+        shift += 7
 
-    The caller has checked the spans. Returns a status and the chunk that it is about.
+
+@inline
+def _start(data, at, end, bit, flags, s, t, previous_t, start, gap):
+    """(start time of sample s, its distance from the sample before, position after it)."""
+    if bit < 0:
+        return start, gap, bit
+    changes = np.int64(flags & 0x7F)
+    if s == 0:
+        if (flags & 0x80) != 0:
+            gap, bit = _varint(data, at, end, bit)
+            start = t - gap
+    elif changes > 0 and s >= changes:
+        raw, size, bit = _varbit(data, at, end, bit)
+        gap = _signed(raw, size) if s == changes else gap + _signed(raw, size)
+        start = previous_t - gap
+    return start, gap, bit
+
+
+@inline
+def _n_samples(arena, at, encoding):
+    n = (np.int64(arena[at]) << 8) | np.int64(arena[at + 1])
+    return n & ST_COUNT_MASK if encoding >= HISTOGRAM_ST else n
+
+
+@kernel(void(RU8, RI64, RI64, RU8, I64))
+def shape(arena, at, size, encoding, out):
+    """out[SHAPE_FIELDS * i + ...]: buckets of each side, bounds, the most bucket counts and samples of chunk i, all 0
+    where the status is not. The caller has checked the spans.
     """
     no_index, no_bounds = np.empty(0, np.int32), np.empty(0, np.float64)
     for i in range(at.size):
         end = at[i] + size[i]
         base = SHAPE_FIELDS * i
         out[base : base + SHAPE_FIELDS] = 0
-        n = (np.int64(arena[at[i]]) << 8) | np.int64(arena[at[i] + 1])
+        n = _n_samples(arena, at[i], encoding[i])
         if n == 0:
             continue
         status, _, _, n_pos, n_neg, n_custom, bit = _layout(arena, at[i], end, no_index, 0, no_bounds, 0)
@@ -212,13 +254,16 @@ def shape(arena, at, size, out):
         if status == 0 and n_pos + n_neg > n_bits - bit:
             # Each bucket of a sample takes a bit, and a chunk that begins with a stale sample has no buckets.
             status = BROKEN
+        if status == 0 and n * MIN_SAMPLE_BITS > n_bits - bit:
+            status = BROKEN
         if status:
-            return np.int64(status), np.int64(i)
+            out[base + STATUS] = status
+            continue
         out[base + N_POS] = n_pos
         out[base + N_NEG] = n_neg
         out[base + N_BOUNDS] = n_custom
         out[base + N_BUCKETS] = min(n * (n_pos + n_neg), n_bits)
-    return np.int64(0), np.int64(0)
+        out[base + N_SAMPLES] = n
 
 
 @inline
@@ -236,23 +281,24 @@ def _merge_side(index, first, n, shift, kept, target):
 
 @kernel(
     tup(i64, i64, i64, i64)(
-        RU8, RI64, RI64, U8, RI64, I32, F64, I32, I64, I64, F64, I64, I64, I32, U8, F64, F64, F64, I64, F64
+        RU8, RI64, RI64, RU8, RI64, I32, F64, I32, I64, I64, F64, I64, I64, I32, U8, F64, F64, F64, I64, F64, I64
     )
 )
 def decode(
     arena, at, size, encoding, out_at, schema, threshold, index, pos_at, neg_at, bounds, bounds_at,
-    ts_ms, layout, hint, count, total, zero, bucket_at, buckets,
+    ts_ms, layout, hint, count, total, zero, bucket_at, buckets, start_ms,
 ):  # fmt: skip
     """Sample rows of chunk i from out_at[i] on; layout i is chunk i's, layout ``at.size`` that of stale samples.
 
-    Returns (status, chunk, byte in the chunk where it broke, buckets used).
+    start_ms: all 0, written where chunks have start times, and without elements where no chunk has. Returns (status,
+    chunk, byte in the chunk where it broke, buckets used).
     """
     n_index, n_bound, n_used = np.int64(0), np.int64(0), np.int64(0)
     pos_at[0] = 0
     bounds_at[0] = 0
     for i in range(at.size):
         start, end = at[i], at[i] + size[i]
-        n = (np.int64(arena[start]) << 8) | np.int64(arena[start + 1])
+        n = _n_samples(arena, start, encoding[i])
         neg_at[i] = n_index
         pos_at[i + 1] = n_index
         bounds_at[i + 1] = n_bound
@@ -279,8 +325,10 @@ def decode(
         n_bound += n_custom
         bounds_at[i + 1] = n_bound
         n_kept = kept_pos + kept_neg
-        is_float = encoding[i] == FLOAT_HISTOGRAM
-        is_gauge = (arena[start + 2] & 0xC0) == 0xC0
+        is_float = encoding[i] == FLOAT_HISTOGRAM or encoding[i] == FLOAT_HISTOGRAM_ST
+        has_starts = encoding[i] >= HISTOGRAM_ST
+        is_gauge = (arena[start if has_starts else start + 2] & 0xC0) == 0xC0
+        began, gap, previous_t = np.int64(0), np.int64(0), np.int64(0)
         t, dt = np.int64(0), np.int64(0)
         # Count, zero count, buckets. Of integers the value and its last delta, of floats the bits.
         value, delta = np.zeros(n_source + 2, np.uint64), np.zeros(n_source + 2, np.uint64)
@@ -327,6 +375,12 @@ def decode(
                 hint[row] = UNKNOWN
                 count[row] = 0.0
                 zero[row] = 0.0
+                if has_starts:
+                    began, gap, bit = _start(arena, start, end, bit, arena[start + 2], s, t, previous_t, began, gap)
+                    if bit < 0:
+                        return np.int64(BROKEN), np.int64(i), np.int64(begin >> 3), n_used
+                    start_ms[row] = began
+                    previous_t = t
                 continue
             layout[row] = i
             hint[row] = GAUGE if is_gauge else (UNKNOWN if s == 0 else NOT_RESET)
@@ -366,6 +420,12 @@ def decode(
                     running += value[v]
                     buckets[n_used + target[k]] += np.float64(np.int64(running))
             n_used += n_kept
+            if has_starts:
+                began, gap, bit = _start(arena, start, end, bit, arena[start + 2], s, t, previous_t, began, gap)
+                if bit < 0:
+                    return np.int64(BROKEN), np.int64(i), np.int64(begin >> 3), n_used
+                start_ms[row] = began
+                previous_t = t
     neg_at[at.size] = n_index
     pos_at[at.size + 1] = n_index
     bounds_at[at.size + 1] = n_bound

@@ -18,6 +18,10 @@ ABSENT, FLOAT, HISTOGRAM = 0, 1, 2
 
 # Chunk encodings as TSDB numbers them (the StoreAPI's `Chunk.Encoding` is one less).
 ENCODING_XOR, ENCODING_HISTOGRAM, ENCODING_FLOAT_HISTOGRAM = 1, 2, 3
+ENCODING_HISTOGRAM_ST, ENCODING_FLOAT_HISTOGRAM_ST = 5, 6  # with start times, of Prometheus 3.14
+HISTOGRAM_ENCODINGS = (
+    ENCODING_HISTOGRAM, ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM_ST, ENCODING_FLOAT_HISTOGRAM_ST,
+)  # fmt: skip
 
 # Sub-chunks of an aggregate chunk; the numbers are those of the StoreAPI's `Aggr`.
 RAW, COUNT, SUM, MIN, MAX, COUNTER = range(6)

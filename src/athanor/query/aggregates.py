@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.model.arrays import I64
+from athanor.chunk.xor import decode_chunks
+from athanor.model.arrays import B1, F64, I64
 from athanor.model.errors import DataError
 from athanor.model.tables import COUNT, HISTOGRAM, RAW, SUM, ChunkTable, Samples
 from athanor.model.workspace import Workspace
 from athanor.promql.histograms import scaled
-from athanor.query.dedup import Reading, read_series
-from athanor.query.mixed_reading import has_histograms, read_mixed
+from athanor.query.dedup import Reading
+from athanor.query.mixed_reading import decode_rows, fold
 
 
 def _subset(
@@ -42,22 +43,47 @@ def average_rows(chunks: ChunkTable, starts: I64) -> bool:
 
 
 def read_average(chunks: ChunkTable, starts: I64, reading: Reading, workspace: Workspace) -> Samples:
-    """Samples of sum / count, read as two selections that must agree in time."""
-    counts = read_series(*choose_rows(chunks, starts, (COUNT,)), reading, workspace)
-    ts, values = counts.ts_ms.copy(), counts.values.copy()
-    raw = chunks.aggregate[int(starts[0]) : int(starts[-1])] == RAW
-    if raw.any():
-        raise DataError("the store sent raw and downsampled chunks of one series in one batch, which has no average")
-    sum_rows = choose_rows(chunks, starts, (SUM,))
-    read = read_mixed if has_histograms(*sum_rows) else read_series
-    sums = read(*sum_rows, reading, workspace)
-    if sums.ts_ms.size != ts.size or not np.array_equal(sums.ts_ms, ts):
+    """Samples of raw chunks, and of the others sum / count, which must agree in time."""
+    first, end = int(starts[0]), int(starts[-1])
+    aggregate = chunks.aggregate[first:end]
+    wanted = (aggregate == RAW) | (aggregate == SUM)
+    rows = np.flatnonzero(wanted) + first
+    kept_before = np.concatenate((np.zeros(1, np.int64), np.cumsum(wanted)))
+    is_sum = chunks.aggregate[rows] == SUM
+    decoded = decode_rows(chunks, rows, workspace)
+    counts = decode_chunks(chunks, _rows_of_counts(chunks, first, end, rows[is_sum]), Workspace())
+    sizes = np.diff(decoded.offsets)
+    if not np.array_equal(sizes[is_sum], np.diff(counts.offsets)):
+        raise DataError("sum and count iterator not aligned")
+    summed = np.repeat(is_sum, sizes)
+    if not np.array_equal(decoded.ts_ms[summed], counts.ts_ms):
         raise DataError("sum and count timestamps not aligned")
+    averages = _quotients(decoded, summed, counts.values)
+    return fold(averages, kept_before[starts - first], chunks.first_ms[rows], chunks.last_ms[rows], reading, workspace)
+
+
+def _rows_of_counts(chunks: ChunkTable, first: int, end: int, sums: I64) -> I64:
+    """The count of each sum; sub-chunks of one aggregate chunk are neighbours."""
+    counts = np.flatnonzero(chunks.aggregate[first:end] == COUNT) + first
+    same = counts.size == sums.size and all(
+        np.array_equal(column[counts], column[sums]) for column in (chunks.series, chunks.first_ms, chunks.last_ms)
+    )
+    if not same:
+        raise DataError(f"no valid chunk found: the store sent {counts.size} counts for {sums.size} sums")
+    return counts
+
+
+def _quotients(sums: Samples, summed: B1, counts: F64) -> Samples:
+    """The samples with those that are sums divided by their counts."""
     if sums.kind is None or sums.histograms is None:
-        return Samples(ts, sums.values / values, sums.offsets)
+        values = sums.values.copy()
+        values[summed] /= counts
+        return Samples(sums.ts_ms, values, sums.offsets)
     native = sums.kind == HISTOGRAM
-    quotients = sums.values / values
+    divisors = np.ones(sums.values.size)
+    divisors[summed] = counts
+    values = np.where(native, sums.values, sums.values / divisors)
     rows = sums.values[native].astype(np.int64)
-    quotients[native] = np.arange(rows.size)
-    table = scaled(sums.histograms, rows, values[native], divides=True, compacts=False)
-    return Samples(ts, quotients, sums.offsets, sums.kind, table)
+    values[native] = np.arange(rows.size)
+    table = scaled(sums.histograms, rows, divisors[native], divides=True, compacts=False)
+    return Samples(sums.ts_ms, values, sums.offsets, sums.kind, table, sums.start_ms)

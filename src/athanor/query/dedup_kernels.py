@@ -12,10 +12,16 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import inline, kernel, short_kernel
-from athanor.kernel.types import B1, F64, I32, I64, RF64, RI64, RU8, b1, f64, i64, void
+from athanor.kernel.types import F64, I32, I64, RF64, RI64, b1, f64, i64, void
 
 MIN_TIME = np.int64(-(2**63))
 FIRST_PENALTY_MS = 5000
+
+# How sequences are read, bits of `mode`: counters lose their resets; replicas are lifted where one follows another;
+# a NaN of this tag stands for the histogram of a number, which takes part in time only.
+LOSES_RESETS, LIFTS, HAS_HISTOGRAMS = 1, 2, 4
+HISTOGRAM_TAG = np.uint64(0x7FFC000000000000)
+TAG_MASK = np.uint64(0xFFFC000000000000)
 
 
 @short_kernel(i64(RI64, RI64, RI64))
@@ -43,24 +49,33 @@ def count_irregular(values, offsets):
 
 
 @inline
-def _append_sequence(
-    ts, values, lo, hi, is_counter, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen
-):
-    """Continue one pseudo-series with a chunk's samples; returns the new n and the iterator's state."""
+def _append_sequence(ts, values, lo, hi, mode, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen):
+    """Continue one pseudo-series with a chunk's samples; returns the new n and the iterator's state.
+
+    A downsampled counter ends with its last time once more and the value that the counter really had then.
+    """
     for k in range(lo, hi):
         t = ts[k]
         v = values[k]
-        if is_counter:
-            if np.isnan(v) or (seen and t <= state_t):
+        if (mode & LOSES_RESETS) != 0:
+            is_histogram = False
+            if np.isnan(v):
+                tag = np.float64(v).view(np.uint64) & TAG_MASK
+                is_histogram = (mode & HAS_HISTOGRAMS) != 0 and tag == HISTOGRAM_TAG
+                if not is_histogram:
+                    continue
+            if seen and t <= state_t:
+                if t == state_t and not is_histogram:
+                    state_v = v
                 continue
-            if not seen:
-                total = v
-            elif v < state_v:
-                total += v
-            else:
-                total += v - state_v
-            state_v = v
-            v = total
+            if not is_histogram:
+                # Before the first float, state_v and total are 0: whatever it is, it becomes the total.
+                if v < state_v:
+                    total += v
+                else:
+                    total += v - state_v
+                state_v = v
+                v = total
         elif seen and t <= state_t:
             continue
         seen = True
@@ -72,8 +87,8 @@ def _append_sequence(
     return n, state_t, state_v, total, seen
 
 
-@kernel(i64(RI64, RI64, RI64, RF64, b1, i64, i64, I64, F64, I64))
-def join_sequences(chunk_starts, sample_at, ts, values, is_counter, low_ms, high_ms, out_ts, out_values, out_offsets):
+@kernel(i64(RI64, RI64, RI64, RF64, i64, i64, i64, I64, F64, I64))
+def join_sequences(chunk_starts, sample_at, ts, values, mode, low_ms, high_ms, out_ts, out_values, out_offsets):
     """Read each series' chunks one after the other, without a split: deduplication off, or nothing overlaps.
 
     sample_at: int64[chunks + 1]. Overlapping samples are skipped, the first chunk wins. Returns the samples written.
@@ -88,7 +103,7 @@ def join_sequences(chunk_starts, sample_at, ts, values, is_counter, low_ms, high
                 values,
                 sample_at[c],
                 sample_at[c + 1],
-                is_counter,
+                mode,
                 low_ms,
                 high_ms,
                 out_ts,
@@ -130,14 +145,14 @@ NODE_FIELDS = 7
 
 @kernel(void(i64, f64, RF64, I64, F64, I64))
 def _adjust(m, p, vs, position, error, node):
-    """Lift the counters below a node to at least p: its leaf b, then down the chain of a."""
+    """Lift the counters below a node to at least p: its leaf b, then down the chain of a; NaN compares false."""
     while m >= 1:
         base = m * NODE_FIELDS
         if node[base + B_VALID] == 1:
             v = vs[position[m]] + error[m]
             if p > v:
                 error[m] += p - v
-        if node[base + A_VALID] == 0:
+        if node[base + A_VALID] == 0 or np.isnan(vs[position[node[base - NODE_FIELDS + LEAF]]]):
             return
         m -= 1
     v = vs[position[0]] + error[0]
@@ -210,7 +225,7 @@ def _advance(m, t, force, is_counter, ts, vs, position, end, error, node):
                     v = vs[position[0]] + error[0]
                     if previous > v:
                         error[0] += previous - v
-                else:
+                elif not np.isnan(vs[position[a_leaf]]):
                     _adjust(m - 1, previous, vs, position, error, node)
             if node[base + B_VALID] == 1:
                 v = vs[position[m]] + error[m]
@@ -244,15 +259,16 @@ def _fold(n_leaves, is_counter, ts, vs, position, end, error, node, out_ts, out_
     while _advance(top, np.int64(0), np.int64(1), is_counter, ts, vs, position, end, error, node) == 1:
         leaf = node[top * NODE_FIELDS + LEAF]
         out_ts[n] = ts[position[leaf]]
+        v = vs[position[leaf]]
         # Adding even zero would turn the stale marker into another NaN.
-        out_values[n] = vs[position[leaf]] + error[leaf] if is_counter else vs[position[leaf]]
+        out_values[n] = v + error[leaf] if is_counter and not np.isnan(v) else v
         n += 1
     return n
 
 
-@kernel(i64(RI64, RI64, RI64, RI64, RI64, RF64, b1, i64, i64, I32, I64, I64, I64, F64, I64, F64, I64, I64, F64, I64))
+@kernel(i64(RI64, RI64, RI64, RI64, RI64, RF64, i64, i64, i64, I32, I64, I64, I64, F64, I64, F64, I64, I64, F64, I64))
 def deduplicate(
-    chunk_starts, first_ms, last_ms, sample_at, ts, values, is_counter, low_ms, high_ms,
+    chunk_starts, first_ms, last_ms, sample_at, ts, values, mode, low_ms, high_ms,
     owner, ends, position, end, error, leaf_ts, leaf_vs, node, out_ts, out_values, out_offsets,
 ):  # fmt: skip
     """Split, read and fold the chunks of every series; samples outside [low_ms, high_ms] are never seen.
@@ -269,7 +285,7 @@ def deduplicate(
             state_t, state_v, total, seen = np.int64(0), 0.0, 0.0, False
             for c in range(first_chunk, end_chunk):
                 n, state_t, state_v, total, seen = _append_sequence(
-                    ts, values, sample_at[c], sample_at[c + 1], is_counter, low_ms, high_ms,
+                    ts, values, sample_at[c], sample_at[c + 1], mode, low_ms, high_ms,
                     out_ts, out_values, n, state_t, state_v, total, seen,
                 )  # fmt: skip
             out_offsets[i + 1] = n
@@ -281,31 +297,10 @@ def deduplicate(
             for c in range(first_chunk, end_chunk):
                 if owner[c - first_chunk] == r:
                     written, state_t, state_v, total, seen = _append_sequence(
-                        ts, values, sample_at[c], sample_at[c + 1], is_counter, low_ms, high_ms,
+                        ts, values, sample_at[c], sample_at[c + 1], mode, low_ms, high_ms,
                         leaf_ts, leaf_vs, written, state_t, state_v, total, seen,
                     )  # fmt: skip
             end[r] = written
-        n = _fold(n_leaves, is_counter, leaf_ts, leaf_vs, position, end, error, node, out_ts, out_values, n)
+        n = _fold(n_leaves, (mode & LIFTS) != 0, leaf_ts, leaf_vs, position, end, error, node, out_ts, out_values, n)
         out_offsets[i + 1] = n
     return n
-
-
-@kernel(void(RU8, F64, RI64, B1))
-def remove_float_resets(kind, values, offsets, keep):
-    """Counters among floats (kind 1) that stand beside histograms go on rising where they fell; NaN is not kept."""
-    for i in range(offsets.size - 1):
-        seen, last, total = False, 0.0, 0.0
-        for k in range(offsets[i], offsets[i + 1]):
-            if kind[k] != 1:
-                continue
-            v = values[k]
-            if np.isnan(v):
-                keep[k] = False
-                continue
-            if not seen or v < last:
-                total += v
-            else:
-                total += v - last
-            seen = True
-            last = v
-            values[k] = total

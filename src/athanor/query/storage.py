@@ -22,7 +22,7 @@ from athanor.model.tables import COUNT, COUNTER, MAX, MIN, RAW, SUM, ChunkTable,
 from athanor.model.workspace import Workspace
 from athanor.query.aggregates import average_rows, choose_rows, read_average
 from athanor.query.dedup import Reading, read_series
-from athanor.query.mixed_reading import has_histograms, read_mixed
+from athanor.query.mixed_reading import has_histograms, read_mixed, weigh_histograms
 from athanor.storeapi import messages
 from athanor.storeapi.matching import wire_matchers
 from athanor.storeapi.merge import Batch
@@ -114,7 +114,7 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class SeriesTile:
-    """Some complete series of a batch, still encoded."""
+    """Some complete series of a batch, still encoded. A native histogram counts as many samples as it takes bytes."""
 
     labels: LabelTable
     n_samples_bound: int
@@ -154,6 +154,7 @@ def tiles_of(batch: Batch, aggregates: tuple[int, ...], reading: Reading, budget
     chunks = batch.chunks
     n_samples = np.zeros(len(chunks), np.int64)
     count_samples(chunks.arena, np.ascontiguousarray(chunks.at), np.ascontiguousarray(chunks.size), n_samples)
+    weigh_histograms(chunks, n_samples)
     starts = chunk_starts(chunks, len(batch.labels))
     borders = _tile_borders(starts, n_samples)
     held = _Held(budget, batch.held_bytes, len(borders) - 1)
@@ -186,7 +187,7 @@ class FanoutStorage:
         aggregates = aggregates_for(hints.func)
         reading = Reading(
             selection.first_ms, selection.last_ms, hints.func in COUNTER_FUNCTIONS,
-            options.deduplicate and bool(options.replica_labels),
+            options.deduplicate and bool(options.replica_labels), loses_resets=aggregates == (COUNTER,),
         )  # fmt: skip
         call = ProxyCall(
             cancel=self._cancel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import random
@@ -18,6 +19,9 @@ from athanor.model.errors import DataError
 from athanor.model.tables import ChunkTable
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden/chunk/histogram_chunks.json").read_text())
+START_TIMES = json.loads(
+    gzip.decompress((Path(__file__).parents[2] / "golden/chunk/histogram_start_times.json.gz").read_bytes())
+)["chunks"]
 CHUNKS = [bytes.fromhex(case["dataHex"]) for case in GOLDEN]
 STALE_BITS = 0x7FF0000000000002
 EDITS = 4000
@@ -115,6 +119,31 @@ def test_golden_chunks_decode_to_the_samples_of_prometheus():
     )
 
 
+def test_chunks_with_start_times_decode_to_what_was_appended():
+    decoded = decode([bytes.fromhex(case["data"]) for case in START_TIMES], [case["encoding"] for case in START_TIMES])
+    assert decoded.start_ms is not None
+    for i, case in enumerate(START_TIMES):
+        first, end = int(decoded.offsets[i]), int(decoded.offsets[i + 1])
+        assert decoded.start_ms[first:end].tolist() == [sample["start"] for sample in case["samples"]]
+        for number, (got, sample) in enumerate(zip(rows(decoded, i), case["samples"], strict=True)):
+            populated = {int(k): v for k, v in sample["positive"].items() if v}
+            assert {k: v for k, v in got["positive"].items() if v} == populated
+            same = ("t", "schema", "threshold", "count", "zero")
+            assert [got[name] for name in same] == [sample[name] for name in same]
+            hint = 3 if sample["hint"] == 3 else (2 if number else 0)
+            assert (got["sum"], got["hint"], got["negative"]) == (bits(sample["sum"]), hint, {})
+
+
+def test_chunks_of_both_kinds_stand_beside_each_other():
+    """Without a start time a sample has 0; a table of chunks none of which tells one has no column."""
+    starts = bytes.fromhex(START_TIMES[-1]["data"])
+    decoded = decode([TWO_SAMPLES, starts], [2, START_TIMES[-1]["encoding"]])
+    assert decoded.start_ms is not None
+    assert decoded.start_ms[:2].tolist() == [0, 0]
+    assert decoded.start_ms[2:].tolist() == [sample["start"] for sample in START_TIMES[-1]["samples"]]
+    assert decode([TWO_SAMPLES], [2]).start_ms is None
+
+
 def test_a_chunk_of_the_format_description_is_read():
     first, second = rows(decode([TWO_SAMPLES], [2]), 0)
     assert (first["t"], first["schema"], first["threshold"], first["count"], first["zero"]) == (
@@ -163,9 +192,14 @@ def names_the_place(found: HistogramSamples | str) -> bool:
     return isinstance(found, str)
 
 
-@pytest.mark.parametrize("number", range(len(CHUNKS)))
+ALL_CHUNKS = [(data, case["encoding"]) for data, case in zip(CHUNKS, GOLDEN, strict=True)] + [
+    (bytes.fromhex(case["data"]), case["encoding"]) for case in START_TIMES
+]
+
+
+@pytest.mark.parametrize("number", range(len(ALL_CHUNKS)))
 def test_every_byte_changed_and_every_truncation_is_an_error_or_another_chunk(number: int):
-    data, encoding = CHUNKS[number], GOLDEN[number]["encoding"]
+    data, encoding = ALL_CHUNKS[number]
     guarded = Guarded(len(data))
     n_errors = 0
     for at in range(len(data)):
@@ -179,10 +213,9 @@ def test_every_byte_changed_and_every_truncation_is_an_error_or_another_chunk(nu
 
 def test_seeded_edits_never_read_outside_nor_claim_memory():
     random_edits = random.Random(7)
-    guarded = Guarded(max(map(len, CHUNKS)))
+    guarded = Guarded(max(len(data) for data, _ in ALL_CHUNKS))
     for _ in range(EDITS):
-        number = random_edits.randrange(len(CHUNKS))
-        data = bytearray(CHUNKS[number])
+        data = bytearray(random_edits.choice(ALL_CHUNKS)[0])
         for _ in range(random_edits.randrange(1, 6)):
             at = (
                 random_edits.randrange(min(len(data), 40))
@@ -190,7 +223,7 @@ def test_seeded_edits_never_read_outside_nor_claim_memory():
                 else random_edits.randrange(len(data))
             )
             data[at] = random_edits.randrange(256)
-        encoding = random_edits.choice((2, 3))
+        encoding = random_edits.choice((2, 3, 5, 6))
         found = outcome(bytes(data), encoding, guarded.put(bytes(data)))
         if isinstance(found, HistogramSamples):
             assert found.table.buckets.size <= 8 * len(data)

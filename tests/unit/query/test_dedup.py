@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from athanor.model.tables import ChunkTable
+from athanor.chunk.xor import encode_series
+from athanor.model.tables import COUNTER, ChunkTable
 from athanor.model.workspace import Workspace
 from athanor.promql.windows import WINDOW_FUNCTIONS, evaluate_windows, latest_samples
 from athanor.query.dedup import Reading, read_series
@@ -93,3 +94,26 @@ def test_functions_of_five_minutes_answer_as_thanos_did(name, function):
     got = [[300_000 * (j + 1), float(values[0, j])] for j in range(12) if kind[0, j]]
     assert [t for t, _ in got] == [t for t, _ in recorded]
     assert [v for _, v in got] == pytest.approx([number(v) for _, v in recorded], rel=1e-9, nan_ok=True)
+
+
+RESETS = json.loads((Path(__file__).parents[2] / "golden/dedup/counter_resets.json").read_text())["cases"]
+
+
+@pytest.mark.parametrize("as_counter", [True, False], ids=["rate", "xrate"])
+@pytest.mark.parametrize("case", RESETS, ids=[case["id"] for case in RESETS])
+def test_downsampled_counters_lose_their_resets_as_in_the_original(case, as_counter):
+    named = {"NaN": math.nan, "StaleNaN": float(np.uint64(0x7FF0000000000002).view(np.float64))}
+    samples = [[(t, named.get(v, v)) for t, v in chunk] for chunk in case["chunks"]]
+    flat = [sample for chunk in samples for sample in chunk]
+    made = encode_series(
+        np.array([t for t, _ in flat], np.int64), np.array([v for _, v in flat], np.float64),
+        np.cumsum([0, *map(len, samples)]),
+    )  # fmt: skip
+    n = len(made)
+    table = ChunkTable(
+        np.zeros(n, np.int32), np.array([chunk[0][0] for chunk in samples]), np.array([c[-1][0] for c in samples]),
+        np.ones(n, np.uint8), np.full(n, COUNTER, np.uint8), np.zeros(n, np.uint64), made.at, made.size, made.arena,
+    )  # fmt: skip
+    reading = Reading(0, 2**62, as_counter, deduplicate=True, loses_resets=True)
+    read = read_series(table, np.array([0, n], np.int64), reading, Workspace())
+    assert [list(sample) for sample in zip(read.ts_ms.tolist(), read.values.tolist(), strict=True)] == case["expected"]

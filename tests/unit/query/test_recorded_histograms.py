@@ -12,8 +12,14 @@ from typing import Any
 
 import pytest
 
+from athanor.model.budget import Budget
+from athanor.model.cancel import CancelToken
+from athanor.model.rpc import Call
 from athanor.promql.features import Features
 from athanor.store.service import services
+from athanor.storeapi.proxy import Proxy
+from athanor.storeapi.proxy_server import ProxyServer
+from athanor.storeapi.server import store_service
 from tests.unit.query.conftest import FIRST_MS, LAST_MS, LocalStore, Querier, open_gateway, open_querier
 
 GOLDEN = Path(__file__).parents[2] / "golden/histograms"
@@ -164,3 +170,15 @@ def test_every_recorded_question_about_downsampled_histograms_has_the_answer_of_
         if found:
             differences.append(f"{case['query']} ({case['max_source_resolution']}): {found}")
     assert not differences, "\n".join(differences)
+
+
+def test_the_store_api_of_the_query_sends_the_frames_of_the_original(tmp_path: Path):
+    for name in ("AA", "BB"):
+        block = GOLDEN / f"blocks/01HF80000000000000000000{name}"
+        shutil.copytree(block, tmp_path / "bucket" / block.name)
+    gateway = open_gateway(tmp_path / "bucket", tmp_path / "store")
+    proxy = Proxy(lambda: [LocalStore(services(gateway, lambda: FIRST_MS, lambda: LAST_MS))])
+    series = store_service(ProxyServer(proxy, lambda: Budget(1 << 28))).methods[0].handler
+    for case in recorded("storeapi_query").values():
+        frames = [frame.hex() for frame in series(bytes.fromhex(case["request"]), Call(CancelToken()))]
+        assert (case["method"], case["code"], frames) == ("/thanos.Store/Series", "OK", case["frames"])
