@@ -14,6 +14,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from athanor.chunk.varbit_kernels import (
+    ZERO,
+    from_bits,
+    read_bit_varint,
+    read_bits,
+    read_raw64,
+    read_varbit,
+    read_xor,
+    signed,
+)
 from athanor.kernel.compile import inline, kernel
 from athanor.kernel.types import F64, I32, I64, RI64, RU8, U8, i64, tup, void
 
@@ -31,114 +41,23 @@ BROKEN, UNKNOWN_SCHEMA = 1, 2
 N_POS, N_NEG, N_BOUNDS, N_BUCKETS, N_SAMPLES, STATUS = range(6)
 SHAPE_FIELDS = 6
 
-ZERO = np.uint64(0)
-ONE = np.uint64(1)
-
-
-@inline
-def _float(bits):
-    return np.uint64(bits).view(np.float64)
-
-
-@inline
-def _bits(data, at, end, bit, n):
-    """n <= 64 bits from a position inside data[at:end] (n bits are there: the caller has checked)."""
-    value = ZERO
-    left = n
-    while left > 0:
-        byte = np.uint64(data[at + (bit >> 3)])
-        room = 8 - (bit & 7)
-        take = min(room, left)
-        value = (value << np.uint64(take)) | ((byte >> np.uint64(room - take)) & ((ONE << np.uint64(take)) - ONE))
-        bit += take
-        left -= take
-    return value
-
-
-@inline
-def _varbit(data, at, end, bit):
-    """(raw bits, size in bits, position after it); the position is negative past the end."""
-    last = (end - at) << 3
-    ones = 0
-    while ones < 8:
-        if bit >= last:
-            return ZERO, 0, np.int64(-1)
-        one = (np.int64(data[at + (bit >> 3)]) >> (7 - (bit & 7))) & 1
-        bit += 1
-        if one == 0:
-            break
-        ones += 1
-    size = 0
-    if ones == 8:
-        size = 64
-    elif ones == 7:
-        size = 56
-    elif ones == 6:
-        size = 25
-    elif ones == 5:
-        size = 18
-    elif ones > 0:
-        size = 3 * ones
-    if bit + size > last:
-        return ZERO, 0, np.int64(-1)
-    return _bits(data, at, end, bit, size), size, bit + size
-
-
-@inline
-def _signed(raw, size):
-    # compat: n bits hold -(2**(n-1)-1) .. 2**(n-1), so the half itself is positive.
-    if 0 < size < 64 and raw > (ONE << np.uint64(size - 1)):
-        raw -= ONE << np.uint64(size)
-    return np.int64(raw)
-
-
-@inline
-def _raw64(data, at, end, bit):
-    if bit < 0 or bit + 64 > (end - at) << 3:
-        return ZERO, np.int64(-1)
-    return _bits(data, at, end, bit, 64), bit + 64
-
-
-@inline
-def _xor(data, at, end, bit, value, window, k):
-    """The next value of a XOR stream; window[k], window[k + 1]: leading zeros and size of the last one written out."""
-    last = (end - at) << 3
-    if bit < 0 or bit >= last:
-        return value, np.int64(-1)
-    if _bits(data, at, end, bit, 1) == ZERO:
-        return value, bit + 1
-    if bit + 2 > last:
-        return value, np.int64(-1)
-    if _bits(data, at, end, bit + 1, 1) == ONE:
-        if bit + 13 > last:
-            return value, np.int64(-1)
-        lead, size = np.int64(_bits(data, at, end, bit + 2, 5)), np.int64(_bits(data, at, end, bit + 7, 6))
-        window[k] = lead
-        window[k + 1] = size if size != 0 else 64
-        bit += 11
-    bit += 2
-    size = window[k + 1]
-    if bit + size > last or window[k] + size > 64:
-        return value, np.int64(-1)
-    return value ^ (_bits(data, at, end, bit, size) << np.uint64(64 - window[k] - size)), bit + size
-
 
 @inline
 def _spans(data, at, end, bit, index, n):
     """Bucket indexes of one side, written to index[n:] where it has room; (how many, position after; -1 broken)."""
-    raw, _, bit = _varbit(data, at, end, bit)
+    raw, _, bit = read_varbit(data, at, end, bit)
     if bit < 0 or raw > np.uint64((end - at) << 3):
         return np.int64(0), np.int64(-1)
     count, total, current = np.int64(raw), np.int64(0), np.int64(0)
     limit = (end - at) << 3
     for _ in range(count):
-        length, _, bit = _varbit(data, at, end, bit)
+        length, _, bit = read_varbit(data, at, end, bit)
         if bit < 0:
             return total, np.int64(-1)
-        code, size, bit = _varbit(data, at, end, bit)
+        code, size, bit = read_varbit(data, at, end, bit)
         if bit < 0 or length > np.uint64(limit - total):
             return total, np.int64(-1)
-        current += _signed(code, size)
+        current += signed(code, size)
         if current < -(2**31) or current + np.int64(length) > 2**31 - 1:
             return total, np.int64(-1)
         for _ in range(np.int64(length)):
@@ -153,13 +72,13 @@ def _spans(data, at, end, bit, index, n):
 def _threshold(data, at, end, bit):
     if bit + 8 > (end - at) << 3:
         return 0.0, np.int64(-1)
-    code = np.int64(_bits(data, at, end, bit, 8))
+    code = np.int64(read_bits(data, at, end, bit, 8))
     bit += 8
     if code == 0:
         return 0.0, bit
     if code == 255:
-        raw, bit = _raw64(data, at, end, bit)
-        return _float(raw), bit
+        raw, bit = read_raw64(data, at, end, bit)
+        return from_bits(raw), bit
     return 2.0 ** np.float64(code - 244), bit
 
 
@@ -169,8 +88,8 @@ def _layout(data, at, end, index, n_index, bounds, n_bound):
     threshold, bit = _threshold(data, at, end, np.int64(HEADER_BYTES * 8))
     schema, n_pos, n_neg, n_custom = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     if bit >= 0:
-        raw, size, bit = _varbit(data, at, end, bit)
-        schema = _signed(raw, size)
+        raw, size, bit = read_varbit(data, at, end, bit)
+        schema = signed(raw, size)
     if bit >= 0 and schema != CUSTOM and (schema < LEAST_SCHEMA or schema > MOST_SCHEMA):
         return UNKNOWN_SCHEMA, threshold, schema, n_pos, n_neg, n_custom, bit
     if bit >= 0:
@@ -178,39 +97,22 @@ def _layout(data, at, end, index, n_index, bounds, n_bound):
     if bit >= 0:
         n_neg, bit = _spans(data, at, end, bit, index, n_index + n_pos)
     if bit >= 0 and schema == CUSTOM:
-        raw, _, bit = _varbit(data, at, end, bit)
+        raw, _, bit = read_varbit(data, at, end, bit)
         if bit >= 0 and raw > np.uint64((end - at) << 3):
             bit = np.int64(-1)
         if bit >= 0:
             n_custom = np.int64(raw)
             for k in range(n_custom):
-                code, _, bit = _varbit(data, at, end, bit)
+                code, _, bit = read_varbit(data, at, end, bit)
                 bound = (np.float64(code) - 1.0) / 1000.0
                 if bit >= 0 and code == ZERO:
-                    raw, bit = _raw64(data, at, end, bit)
-                    bound = _float(raw)
+                    raw, bit = read_raw64(data, at, end, bit)
+                    bound = from_bits(raw)
                 if bit < 0:
                     break
                 if n_bound + k < bounds.size:
                     bounds[n_bound + k] = bound
     return (BROKEN if bit < 0 else 0), threshold, schema, n_pos, n_neg, n_custom, bit
-
-
-@inline
-def _varint(data, at, end, bit):
-    """A zigzag varint whose bytes begin at any bit; the position is negative where it does not end in time."""
-    value, shift = ZERO, 0
-    while True:
-        if bit + 8 > (end - at) << 3 or shift > 63:
-            return np.int64(0), np.int64(-1)
-        byte = _bits(data, at, end, bit, 8)
-        bit += 8
-        if shift == 63 and byte > ONE:
-            return np.int64(0), np.int64(-1)
-        value |= (byte & np.uint64(0x7F)) << np.uint64(shift)
-        if byte < np.uint64(0x80):
-            return np.int64(value >> ONE) ^ -np.int64(value & ONE), bit
-        shift += 7
 
 
 @inline
@@ -221,11 +123,11 @@ def _start(data, at, end, bit, flags, s, t, previous_t, start, gap):
     changes = np.int64(flags & 0x7F)
     if s == 0:
         if (flags & 0x80) != 0:
-            gap, bit = _varint(data, at, end, bit)
+            gap, bit = read_bit_varint(data, at, end, bit)
             start = t - gap
     elif changes > 0 and s >= changes:
-        raw, size, bit = _varbit(data, at, end, bit)
-        gap = _signed(raw, size) if s == changes else gap + _signed(raw, size)
+        raw, size, bit = read_varbit(data, at, end, bit)
+        gap = signed(raw, size) if s == changes else gap + signed(raw, size)
         start = previous_t - gap
     return start, gap, bit
 
@@ -339,36 +241,36 @@ def decode(
         for s in range(n):
             begin = bit
             row = out_at[i] + s
-            raw, width, bit = _varbit(arena, start, end, bit)
+            raw, width, bit = read_varbit(arena, start, end, bit)
             if s < 2:
-                dt = _signed(raw, width)
+                dt = signed(raw, width)
             else:
-                dt += _signed(raw, width)
+                dt += signed(raw, width)
             t = dt if s == 0 else t + dt
             for k in range(2):
                 if bit < 0:
                     break
                 if is_float:
                     if s == 0:
-                        value[k], bit = _raw64(arena, start, end, bit)
+                        value[k], bit = read_raw64(arena, start, end, bit)
                     else:
-                        value[k], bit = _xor(arena, start, end, bit, value[k], windows, 2 * k)
+                        value[k], bit = read_xor(arena, start, end, bit, value[k], windows, 2 * k)
                 else:
-                    raw, width, bit = _varbit(arena, start, end, bit)
+                    raw, width, bit = read_varbit(arena, start, end, bit)
                     if s == 0:
                         value[k] = raw
                     else:
-                        delta[k] += np.uint64(_signed(raw, width))
+                        delta[k] += np.uint64(signed(raw, width))
                         value[k] += delta[k]
             if bit >= 0:
                 if s == 0:
-                    sum_bits, bit = _raw64(arena, start, end, bit)
+                    sum_bits, bit = read_raw64(arena, start, end, bit)
                 else:
-                    sum_bits, bit = _xor(arena, start, end, bit, sum_bits, windows, 2 * (n_source + 2))
+                    sum_bits, bit = read_xor(arena, start, end, bit, sum_bits, windows, 2 * (n_source + 2))
             if bit < 0:
                 return np.int64(BROKEN), np.int64(i), np.int64(begin >> 3), n_used
             ts_ms[row] = t
-            total[row] = _float(sum_bits)
+            total[row] = from_bits(sum_bits)
             bucket_at[row] = n_used
             if sum_bits == STALE:
                 layout[row] = at.size
@@ -385,8 +287,8 @@ def decode(
             layout[row] = i
             hint[row] = GAUGE if is_gauge else (UNKNOWN if s == 0 else NOT_RESET)
             if is_float:
-                count[row] = _float(value[0])
-                zero[row] = _float(value[1])
+                count[row] = from_bits(value[0])
+                zero[row] = from_bits(value[1])
             else:
                 count[row] = np.float64(value[0])
                 zero[row] = np.float64(value[1])
@@ -401,17 +303,17 @@ def decode(
                 v = k + 2
                 if is_float:
                     if s == 0:
-                        value[v], bit = _raw64(arena, start, end, bit)
+                        value[v], bit = read_raw64(arena, start, end, bit)
                     else:
-                        value[v], bit = _xor(arena, start, end, bit, value[v], windows, 2 * v)
+                        value[v], bit = read_xor(arena, start, end, bit, value[v], windows, 2 * v)
                     if bit < 0:
                         return np.int64(BROKEN), np.int64(i), np.int64(begin >> 3), n_used
-                    buckets[n_used + target[k]] += _float(value[v])
+                    buckets[n_used + target[k]] += from_bits(value[v])
                 else:
-                    raw, width, bit = _varbit(arena, start, end, bit)
+                    raw, width, bit = read_varbit(arena, start, end, bit)
                     if bit < 0:
                         return np.int64(BROKEN), np.int64(i), np.int64(begin >> 3), n_used
-                    step = np.uint64(_signed(raw, width))
+                    step = np.uint64(signed(raw, width))
                     if s == 0:
                         value[v] = step
                     else:
