@@ -26,6 +26,8 @@ from athanor.query.dedup import Reading, join_or_fold, read_floats
 
 # What a histogram takes while it is read: its row and its place in the sequences, its buckets, and of a float.
 _ROW_BYTES, _BUCKET_BYTES, _FLOAT_BYTES = 120, 8, 16
+_HISTOGRAM = np.zeros(256, np.bool_)
+_HISTOGRAM[list(HISTOGRAM_ENCODINGS)] = True
 
 
 def has_histograms(chunks: ChunkTable, starts: I64) -> bool:
@@ -35,7 +37,7 @@ def has_histograms(chunks: ChunkTable, starts: I64) -> bool:
 
 
 def _is_histogram(encoding: U8) -> B1:
-    mask: B1 = np.isin(encoding, HISTOGRAM_ENCODINGS)
+    mask: B1 = _HISTOGRAM[encoding]
     return mask
 
 
