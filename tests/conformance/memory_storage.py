@@ -96,6 +96,9 @@ class MemoryStorage:
         if command.with_nhcb:
             self._derive(command)
 
+    def add_series(self, series: MemorySeries) -> None:
+        self._series[tuple(sorted(series.labels.items()))] = series
+
     def _derive(self, command: Load) -> None:
         """Custom-bucket histograms of the block's classic ones."""
         groups: dict[tuple[tuple[str, str], ...], dict[int, dict[str, object]]] = {}

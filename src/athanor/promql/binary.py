@@ -7,6 +7,8 @@ signature has several rows on a side do steps matter: the rows may alternate in 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from athanor.kernel import labels
@@ -16,7 +18,7 @@ from athanor.promql import binary_kernels as kernels
 from athanor.promql import blocks
 from athanor.promql.ast import SET_OPERATORS, TRIMS, Matching
 from athanor.promql.errors import QueryError
-from athanor.promql.histogram_binary import Side, combine
+from athanor.promql.histogram_binary import Side, combine, compatible
 from athanor.promql.histograms import cells, has_cells, scaled
 from athanor.promql.matching import (
     Pairs,
@@ -123,6 +125,8 @@ def vector_vector(
     lhs, rhs = blocks.full_width(lhs), blocks.full_width(rhs)
     if op in SET_OPERATORS:
         return _set_operation(op, lhs, rhs, matching)
+    if lhs.grid.n == 1:  # rows that stand in for each other over time do not here: each keeps its place
+        lhs, rhs = blocks.without_empty_rows(lhs), blocks.without_empty_rows(rhs)
     native = has_cells(lhs) or has_cells(rhs)
     filled = matching.fill_lhs is not None or matching.fill_rhs is not None
     if (not len(lhs.labels) and not len(rhs.labels)) or (not filled and not (len(lhs.labels) and len(rhs.labels))):
@@ -139,7 +143,8 @@ def vector_vector(
     table = result_labels(merged, pairs, matching, drops)
     if op not in TRIMS:
         limit = on_one_side.step if on_one_side is not None else lhs.grid.n
-        if clash_of_matches(merged, pairs, matching, table, steps, limit) is not None:
+        matched = _compatible_only(op, pairs) if native else pairs
+        if clash_of_matches(merged, matched, matching, table, steps, limit) is not None:
             raise QueryError(f"multiple matches for labels: {_MATCHES[matching.card]}")
     if on_one_side is not None:
         raise one_side_error(sides, matching, on_one_side)
@@ -155,6 +160,14 @@ def vector_vector(
         return blocks.empty_block(lhs.grid)
     marks = np.full(len(table), return_bool and delayed)
     return _merged(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks, histograms)))
+
+
+def _compatible_only(op: str, pairs: Pairs) -> Pairs:
+    """Pairs without the cells that the operator cannot combine: these are no matches."""
+    left, right = pairs.left_kind[pairs.left], pairs.right_kind[pairs.right]
+    return replace(
+        pairs, left_kind=np.where(compatible(op, left, right), left, np.uint8(0)), left=np.arange(pairs.left.size)
+    )
 
 
 def _merged(source: StepBlock) -> StepBlock:

@@ -165,7 +165,7 @@ def _first_of(a, a_rows, b, b_rows, members, step, last):
     for p in members:
         if p == last:
             break
-        if a[a_rows[p], step] & b[b_rows[p], step]:
+        if a[a_rows[p], step] != 0 and b[b_rows[p], step] != 0:
             return p
     return np.int64(-1)
 
@@ -190,14 +190,14 @@ def first_clash(a, a_rows, b, b_rows, order, starts, steps, limit, seen):
             n = min(step + 1, seen.size)
             hit = np.uint8(0)
             for j in range(n):
-                cell = a_row[j] & b_row[j] & steps[j]
+                cell = np.uint8((a_row[j] != 0) & (b_row[j] != 0) & (steps[j] != 0))  # of either kind
                 hit |= cell & seen[j]
                 seen[j] |= cell
             if hit == 0:
                 continue
             # Some earlier member has a cell where this one has: look closer.
             for j in range(min(step + 1, limit)):
-                if steps[j] and a_row[j] & b_row[j] and (j < step or p < second):
+                if steps[j] and a_row[j] and b_row[j] and (j < step or p < second):
                     earlier = _first_of(a, a_rows, b, b_rows, members, j, p)
                     if earlier >= 0:
                         step = np.int64(j)

@@ -15,7 +15,7 @@ from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.tables import FLOAT, HISTOGRAM, Histograms, LabelTable, StepBlock
 from athanor.promql.histogram_code_kernels import DEAD, NOT_RESET, RECONCILED, RESET
-from athanor.promql.histograms import concat, empty, from_kernel, kernel_table, n_bytes, room, take
+from athanor.promql.histograms import concat, empty, from_kernel, has_cells, kernel_table, n_bytes, room, take
 
 kernels = LazyKernels("athanor.promql.histogram_aggregate_kernels")
 
@@ -56,11 +56,13 @@ class HistogramGroups:
 
     def add(self, block: StepBlock, codes: I64, first_row: int) -> None:
         """The histogram cells of some rows; codes: their groups; first_row: of the input, where the rows begin."""
-        assert block.histograms is not None
         row, step = np.nonzero(block.kind == FLOAT)
         slots, first = np.unique(codes[row] * self._n_steps + step, return_index=True)
         self._grow(int(slots.max(initial=-1)) + 1)
         self._first_float[slots] = np.minimum(self._first_float[slots], row[first] + first_row)
+        if not has_cells(block):
+            return
+        assert block.histograms is not None
         row, step = np.nonzero(block.kind == HISTOGRAM)
         cells = block.values[row, step].astype(np.int64)
         table = take(block.histograms, cells)

@@ -57,6 +57,17 @@ def _word(kind: int) -> str:
     return "histogram" if kind == HISTOGRAM else "float"
 
 
+def compatible(op: str, left: U8, right: U8) -> B1:
+    """Cells whose kinds the operator can combine, where both sides have one."""
+    same = right == HISTOGRAM if op in ("+", "-", "==", "!=") else np.zeros_like(left, np.bool_)
+    of_histogram = right == FLOAT if op in ("*", "/", *_TRIMS) else np.zeros_like(left, np.bool_)
+    of_float = right == FLOAT if op not in _TRIMS else np.zeros_like(left, np.bool_)
+    if op == "*":
+        of_float = right != 0
+    found: B1 = np.where(left == HISTOGRAM, same | of_histogram, of_float & (left != 0))
+    return found
+
+
 def combine(
     op: str, left: Side, right: Side, kept: str, return_bool: bool, values: F64, kind: U8, notes: Notes, at: int
 ) -> Histograms | None:

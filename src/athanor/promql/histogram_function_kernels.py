@@ -284,6 +284,8 @@ def _trimmed(lower, upper, count, x, keeps_below, linear):
     """What is left of a bucket: its count and the midpoint of the part."""
     if upper <= x if keeps_below else lower >= x:
         return count, _midpoint(lower, upper, linear)
+    if not (lower < x if keeps_below else upper > x):
+        return 0.0, 0.0
     if lower == -math.inf:
         if keeps_below:
             if upper <= 0.0:

@@ -177,7 +177,9 @@ class Planner:
     def _over_rows(self, inner: Operator) -> dict[str, Any]:
         """What every row-by-row operator shares that drops names: rows stay unique where a selector has one name."""
         return {
-            "grid": inner.grid, "kind": Kind.ROWS, "inputs": (inner,), "streams": inner.streams,
+            "grid": inner.grid, "kind": Kind.ROWS, "inputs": (inner,),
+            # Equal labels are a mistake where they come about, even if what follows filters the cells away.
+            "streams": inner.streams and inner.unique,
             "one_name": inner.one_name, "unique": inner.unique and inner.one_name, "equal": self._merging(),
         }  # fmt: skip
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import numpy as np
 
 from athanor.kernel.compile import kernel
-from athanor.kernel.types import F64, I64, RF64, RI64, RF64x2, U8x2, i64
+from athanor.kernel.types import F64, I64, RF64, RI64, RF64x2, RU8x2, i64
 
 
-@kernel(i64(RF64x2, U8x2, i64, i64, I64, F64, I64))
+@kernel(i64(RF64x2, RU8x2, i64, i64, I64, F64, I64))
 def to_samples(values, kind, first, step, ts, out, offsets):
     """Present cells of each row become its samples. ts, out have room for every cell; returns how many there are."""
     n = np.int64(0)
