@@ -32,6 +32,8 @@ class QueryConfig(ServerConfig):
     """Step of subqueries that name none."""
     metadata_range_ms: int = flag("query.metadata.default-time-range", milliseconds)
     """How far back label and series requests without a start look; 0 means everything."""
+    enabled_features: tuple[str, ...] = flag("enable-feature")
+    """Names, one for each time the flag is given; ``promql-experimental-functions`` is the one that does something."""
     replica_labels: tuple[str, ...] = flag("query.replica-label", comma_labels)
     partial_response: bool = flag("query.partial-response")
     selector_labels: tuple[tuple[str, str], ...] = flag("selector-label", selector_labels)

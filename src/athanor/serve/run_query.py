@@ -6,11 +6,13 @@ import os
 import platform
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from athanor import __version__
 from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
+from athanor.model.log import Logger
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from athanor.query.api import Memory, QueryApi, QueryMetrics
@@ -35,6 +37,8 @@ from athanor.ui.assets import PageVariables
 THREADS_BESIDE_QUERIES = 8  # for answers that are being written and for the small calls
 PROCESS_SHARE, QUERY_SHARE = 0.6, 0.5  # of the machine's memory for all queries; of that for one query
 FIRST_UPDATE_S = 30.0
+EXPERIMENTAL_FUNCTIONS = "promql-experimental-functions"
+PERMANENT_FEATURES = ("promql-at-modifier", "promql-negative-offset")
 
 
 def run(config: QueryConfig, runtime: Runtime) -> None:
@@ -70,11 +74,12 @@ def run(config: QueryConfig, runtime: Runtime) -> None:
         lambda: float(process_budget.peak_bytes),
     )  # fmt: skip
     memory = Memory(process_budget, int(process_budget.limit_bytes * QUERY_SHARE))
+    features = _features(config, log)
     engine = Engine(
-        EngineOptions(config.lookback_ms, config.default_evaluation_interval_ms, Features.thanos_0_43()), n_cpus
+        EngineOptions(config.lookback_ms, config.default_evaluation_interval_ms, features), n_cpus
     )
     json_workers = ThreadPoolExecutor(n_cpus, thread_name_prefix="json")
-    defaults = _defaults(config)
+    defaults = _defaults(config, features)
     query = QueryApi(
         engine, partial(make_storage, proxy), memory, QueryMetrics(registry, config.max_concurrent),
         config.max_concurrent, defaults, log, json_workers,
@@ -130,8 +135,9 @@ def as_handler(handler: ApiHandler) -> Handler:
     return answer
 
 
-def _defaults(config: QueryConfig) -> QueryDefaults:
+def _defaults(config: QueryConfig, features: Features) -> QueryDefaults:
     return QueryDefaults(
+        features=features,
         timeout_ms=config.timeout_ms,
         lookback_ms=config.lookback_ms,
         default_step_ms=config.default_step_ms,
@@ -141,6 +147,21 @@ def _defaults(config: QueryConfig) -> QueryDefaults:
         tenant_header=config.tenant_header,
         default_tenant=config.default_tenant,
     )
+
+
+def _features(config: QueryConfig, log: Logger) -> Features:
+    """The language with what was switched on; other names are ignored without a word (compat)."""
+    for name in config.enabled_features:
+        if name in PERMANENT_FEATURES:
+            log.warn(
+                "This option for --enable-feature is now permanently enabled and therefore a no-op.", option=name
+            )
+        elif name == "query-pushdown":
+            log.warn(
+                "This option for --enable-feature is now permanently deprecated and therefore ignored.", option=name
+            )
+    experimental = EXPERIMENTAL_FUNCTIONS in config.enabled_features
+    return replace(Features.thanos_0_43(), experimental_functions=experimental)
 
 
 def _facts(runtime: Runtime, limit_bytes: int) -> ProcessFacts:
