@@ -35,6 +35,9 @@ from demo import programs
 
 EXTERNAL = {"cluster": "bench"}
 N_BLOCKS = 12
+N_SERIES = 1000
+COMPARED_SERIES = 2000
+"""With more of them answers are compared in the first round only: reading them takes longer than answering."""
 SKIPPED_S = 3600
 """The range begins an hour after the data: the longest window."""
 QUICK = (0, 1, 3, 9)
@@ -71,6 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--only-athanor", action="store_true", help="no other server, nothing compared, no file written"
     )
     parser.add_argument("--quick", action="store_true", help="four queries, no file written")
+    parser.add_argument(
+        "--series", type=int, default=N_SERIES, help="of the generated data; other than the default: a page of its own"
+    )
     parser.add_argument("--resources", action="store_true", help="memory and time of start alone")
     parser.add_argument("--thanos", type=Path, help="a Thanos binary to measure beside: its store and query")
     parser.add_argument("--data-dir", type=Path, default=programs.ROOT / "bench-data")
@@ -81,26 +87,30 @@ def main(arguments: list[str] | None = None) -> int:
     if options.resources:
         print("\n".join(report.resource_lines(more_figures(directory, work))))
         return 0
-    blocks = generated(directory / "blocks")
+    is_whole = options.series == N_SERIES
+    blocks = generated(directory / ("blocks" if is_whole else f"blocks-{options.series}"), options.series)
     queries = [q for i, q in enumerate(QUERIES) if not options.quick or i in QUICK]
-    results: dict[str, Any] = {"machine": report.machine(), "rounds": options.rounds}
+    results: dict[str, Any] = {
+        "machine": report.machine(), "rounds": options.rounds, "series": options.series,
+    }  # fmt: skip
     with contextlib.ExitStack() as stack:
         servers = start_servers(blocks, work, options.only_athanor, options.thanos, stack)
         results["idle_rss_mb"] = {s.name: [rss_mb(p.pid) for p in s.processes] for s in servers}
         for process in (p for server in servers for p in server.processes):
             reset_peak(process.pid)
-        table = run_rounds(servers, queries, options.rounds)
+        table = run_rounds(servers, queries, options.rounds, options.series)
         results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
     results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
-    results["neighbours_ms"] = run_neighbours(blocks, work, queries, options.rounds)
-    results["resources"] = more_figures(directory, work)
-    results["kernels"] = {name: kernel_rates(name) for name in KERNEL_SCRIPTS if not options.quick}
+    if is_whole:
+        results["neighbours_ms"] = run_neighbours(blocks, work, queries, options.rounds)
+        results["resources"] = more_figures(directory, work)
+        results["kernels"] = {name: kernel_rates(name) for name in KERNEL_SCRIPTS if not options.quick}
     page = report.page(table, results)
     print(page)
     if not (options.only_athanor or options.quick):
-        docs = programs.ROOT / "docs"
-        (docs / "benchmarks.md").write_text(page, encoding="utf-8")
-        (docs / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        docs, name = programs.ROOT / "docs", "benchmarks" if is_whole else f"benchmarks-{options.series}"
+        (docs / f"{name}.md").write_text(page, encoding="utf-8")
+        (docs / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return int(any(row.wrong for rows in table.values() for name, row in rows.items() if name == "Athanor"))
 
@@ -119,12 +129,12 @@ def kernel_rates(name: str) -> str:
     return ended.stdout if ended.returncode == 0 else f"ended with {ended.returncode}: {ended.stderr[-500:]}"
 
 
-def generated(directory: Path) -> Path:
+def generated(directory: Path, n_series: int) -> Path:
     """The blocks, generated once: the seed is fixed."""
     if len(list(directory.glob("*/meta.json"))) != N_BLOCKS:
         shutil.rmtree(directory, ignore_errors=True)
         print("generating blocks ...", flush=True)
-        for _ in write_blocks(directory, query_series(1000), N_BLOCKS, EXTERNAL):
+        for _ in write_blocks(directory, query_series(n_series), N_BLOCKS, EXTERNAL):
             pass
     return directory
 
@@ -161,21 +171,23 @@ def window(number: int, n_rounds: int) -> tuple[float, float]:
     return first_s + number * STEP_S, last_s + number * STEP_S
 
 
-def run_rounds(servers: Sequence[Server], queries: Sequence[Query], n_rounds: int) -> Table:
+def run_rounds(servers: Sequence[Server], queries: Sequence[Query], n_rounds: int, n_series: int) -> Table:
     table: Table = {}
     for number in range(n_rounds + 1):
         start_s, end_s = window(number, n_rounds)
         start = time.monotonic()
+        is_compared = number == 0 or n_series <= COMPARED_SERIES
         for query in queries:
-            one_query(table, query.text, query, servers, start_s, end_s, is_gzip=False)
-        one_query(table, GZIP_ROW, GZIP_QUERY, servers, start_s, end_s, is_gzip=True)
+            one_query(table, query.text, query, servers, start_s, end_s, is_compared, is_gzip=False)
+        one_query(table, GZIP_ROW, GZIP_QUERY, servers, start_s, end_s, is_compared, is_gzip=True)
         print(f"round {number} of {n_rounds}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True)
     return table
 
 
 def one_query(
-    table: Table, title: str, query: Query, servers: Sequence[Server], start_s: float, end_s: float, *, is_gzip: bool
-) -> None:
+    table: Table, title: str, query: Query, servers: Sequence[Server], start_s: float, end_s: float, is_compared: bool,
+    *, is_gzip: bool,
+) -> None:  # fmt: skip
     rows = table.setdefault(title, {server.name: Row() for server in servers})
     answers: dict[str, Answer] = {}
     for server in servers:
@@ -190,7 +202,8 @@ def one_query(
         row.elapsed_s.append(answer.elapsed_s)
         row.n_wire_bytes = answer.n_wire_bytes
         answers[server.name] = answer
-    compare(rows, answers, query)
+    if is_compared:
+        compare(rows, answers, query)
 
 
 def ask(server: Server, query: str, start_s: float, end_s: float, *, is_gzip: bool = False) -> Answer:
