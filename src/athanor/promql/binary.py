@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
 from athanor.model.tables import StepBlock
 from athanor.promql import binary_kernels as kernels
@@ -23,7 +22,6 @@ from athanor.promql.histograms import cells, has_cells, scaled
 from athanor.promql.matching import (
     Pairs,
     clash_of_matches,
-    clash_of_rows,
     clash_on_one_side,
     merge_one_side,
     one_side_error,
@@ -159,7 +157,7 @@ def vector_vector(
             notes.info(_incompatible(op), at)
         return blocks.empty_block(lhs.grid)
     marks = np.full(len(table), return_bool and delayed)
-    return _merged(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks, histograms)))
+    return blocks.merge_equal(blocks.without_empty_rows(StepBlock(lhs.grid, values, kind, table, marks, histograms)))
 
 
 def _compatible_only(op: str, pairs: Pairs) -> Pairs:
@@ -167,21 +165,6 @@ def _compatible_only(op: str, pairs: Pairs) -> Pairs:
     left, right = pairs.left_kind[pairs.left], pairs.right_kind[pairs.right]
     return replace(
         pairs, left_kind=np.where(compatible(op, left, right), left, np.uint8(0)), left=np.arange(pairs.left.size)
-    )
-
-
-def _merged(source: StepBlock) -> StepBlock:
-    """Rows that became equal are one series; they must not meet at a step."""
-    codes, firsts = labels.unique(source.labels)
-    if firsts.size == len(source.labels):
-        return source
-    rows = codes.astype(np.int64)
-    if clash_of_rows(source.kind, rows, lambda: np.ones(source.grid.n, np.uint8)) is not None:
-        raise QueryError(blocks.SAME_LABELSET)
-    values, kind = np.zeros((firsts.size, source.grid.n)), np.zeros((firsts.size, source.grid.n), np.uint8)
-    kernels.merge_rows(np.ascontiguousarray(source.values), np.ascontiguousarray(source.kind), rows, values, kind)
-    return StepBlock(
-        source.grid, values, kind, labels.take(source.labels, firsts), source.drop_name[firsts], source.histograms
     )
 
 
@@ -224,7 +207,7 @@ def _joined(lhs: StepBlock, added: StepBlock) -> StepBlock:
     """The left series and what `or` adds to them; a series that both sides have is one, its cells are disjoint."""
     if not len(added.labels) or not len(lhs.labels):
         return lhs if len(lhs.labels) else added
-    return _merged(blocks.concat_blocks(lhs.grid, [lhs, added]))
+    return blocks.merge_equal(blocks.concat_blocks(lhs.grid, [lhs, added]))
 
 
 __all__ = ["scalar_scalar", "unary_minus", "vector_scalar", "vector_vector"]

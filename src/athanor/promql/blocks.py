@@ -10,7 +10,9 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64, U8
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import FLOAT, HISTOGRAM, LabelTable, StepBlock, StepGrid
+from athanor.promql import binary_kernels as kernels
 from athanor.promql import histograms
+from athanor.promql.clashes import clash_of_rows
 from athanor.promql.errors import QueryError
 
 # What "dropping the metric name" removes (prometheus schema/labels.go).
@@ -111,17 +113,6 @@ def drop_names(source: StepBlock) -> StepBlock:
     )
 
 
-def check_unique_per_step(source: StepBlock) -> None:
-    """Raises where two series with equal labels have a value at the same step."""
-    codes, firsts = labels.unique(source.labels)
-    if firsts.size == len(source.labels):
-        return
-    counts = np.zeros((firsts.size, source.kind.shape[1]), np.int32)
-    np.add.at(counts, codes, (source.kind != 0).astype(np.int32))
-    if (counts > 1).any():
-        raise QueryError(SAME_LABELSET)
-
-
 def check_unique(source: StepBlock) -> None:
     """Raises where two series that have any value have equal labels (functions over ranges)."""
     present = np.flatnonzero(source.kind.any(axis=1))
@@ -131,20 +122,17 @@ def check_unique(source: StepBlock) -> None:
 
 
 def merge_equal(source: StepBlock) -> StepBlock:
-    """Series that became equal are merged where they share no step, else the query fails (label_replace, unary
-    minus)."""
+    """Series that became equal are one where they share no step, else the query fails (label_replace, unary minus,
+    the end of a join)."""
     codes, firsts = labels.unique(source.labels)
     if firsts.size == len(source.labels):
         return source
-    check_unique_per_step(source)
+    rows = codes.astype(np.int64)
+    if clash_of_rows(source.kind, rows) is not None:
+        raise QueryError(SAME_LABELSET)
     shape = (firsts.size, source.values.shape[1])
     values, kind = np.zeros(shape), np.zeros(shape, np.uint8)
-    for code in range(firsts.size):  # few: only sets that collided make this loop run at all
-        rows = np.flatnonzero(codes == code)
-        for row in rows:
-            there = source.kind[row] != 0
-            values[code, there] = source.values[row, there]
-            kind[code, there] = source.kind[row, there]
+    kernels.merge_rows(np.ascontiguousarray(source.values), np.ascontiguousarray(source.kind), rows, values, kind)
     return StepBlock(
         source.grid, values, kind, labels.take(source.labels, firsts), source.drop_name[firsts], source.histograms
     )

@@ -13,6 +13,7 @@ from athanor.model.tables import LabelTable, StepBlock
 from athanor.promql import binary_kernels as kernels
 from athanor.promql.ast import Matching
 from athanor.promql.blocks import NAME_LABELS
+from athanor.promql.clashes import Clash, clash_of_pairs, clash_of_rows
 from athanor.promql.errors import QueryError
 from athanor.promql.gostrings import quote
 from athanor.promql.printer import label_name
@@ -76,37 +77,6 @@ def _swapped(matching: Matching) -> bool:
     return matching.card == "one-to-many"
 
 
-@dataclass(frozen=True, slots=True)
-class Clash:
-    """Two rows that must not meet at a step; first comes before second."""
-
-    step: int
-    first: int
-    second: int
-
-
-def _clash(a: U8, a_rows: I64, b: U8, b_rows: I64, codes: I64, steps: Callable[[], U8], limit: int) -> Clash | None:
-    """The first step below limit at which two pairs of rows with one code both have a cell.
-
-    steps: 1 for those that count; asked for only where a code occurs twice, which most queries have not.
-    """
-    counts = np.bincount(codes)
-    shared = np.flatnonzero(counts[codes] > 1)
-    if not shared.size:
-        return None
-    order = shared[np.argsort(codes[shared], kind="stable")]
-    sizes = counts[counts > 1]
-    starts = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
-    found = kernels.first_clash(a, a_rows, b, b_rows, order, starts, steps(), limit, np.empty(a.shape[1], np.uint8))
-    return Clash(*found) if found[0] >= 0 else None
-
-
-def clash_of_rows(kind: U8, codes: I64, steps: Callable[[], U8]) -> Clash | None:
-    """Where two rows with one code both have a cell."""
-    kind, rows = np.ascontiguousarray(kind), np.arange(codes.size)
-    return _clash(kind, rows, kind, rows, codes, steps, kind.shape[1])
-
-
 def clash_on_one_side(sides: Sides, matching: Matching, steps: Callable[[], U8]) -> Clash | None:
     """Where the "one" side has two series for a signature: rows of that side."""
     one, codes = (sides.lhs, sides.left) if _swapped(matching) else (sides.rhs, sides.right)
@@ -131,7 +101,7 @@ def clash_of_matches(
     codes = pairs.signature
     if matching.card != "one-to-one" and np.bincount(codes, minlength=1).max() > 1:
         _, codes = np.unique(labels.unique(table)[0].astype(np.int64) * (sides.n + 1) + codes, return_inverse=True)
-    return _clash(pairs.left_kind, pairs.left, pairs.right_kind, pairs.right, codes, steps, limit)
+    return clash_of_pairs(pairs.left_kind, pairs.left, pairs.right_kind, pairs.right, codes, steps, limit)
 
 
 def merge_one_side(sides: Sides, matching: Matching) -> Sides:
