@@ -21,13 +21,13 @@ from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
 from athanor.promql import histograms as histogram_tables
-from athanor.promql.aggregate import Reduction, select_aggregate
+from athanor.promql.account import Account
+from athanor.promql.aggregate import select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
 from athanor.promql.binary import scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
 from athanor.promql.extended import bounded_samples
-from athanor.promql.functions import FUNCTIONS, absent, absent_labels, scalar_of
-from athanor.promql.gostrings import quote
+from athanor.promql.functions import FUNCTIONS, scalar_of
 from athanor.promql.histogram_windows import cut_mixed
 from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
 from athanor.promql.notes import Notes
@@ -35,10 +35,10 @@ from athanor.promql.plan import CELL_BYTES, Equal, Operator
 from athanor.promql.planner import Planner
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import InstantRead, RowSource, TileRunner, samples_of
+from athanor.promql.sinks import Held, sink_of
 from athanor.promql.stages import Stages
 from athanor.promql.step_kernels import cut_samples
 
-Held = tuple[StepBlock, int]
 SLICES = 4  # into so many pieces of steps a breaker's work is cut when its input is over the budget
 
 
@@ -60,7 +60,7 @@ class Evaluation:
         self._stages = Stages(planner.settings, context.check, notes)
         self._shared: dict[Operator, StepBlock] = {}
         self._workspace = Workspace()
-        self._held = 0  # bytes of blocks that have not been consumed, shared ones apart
+        self._account = Account(budget)
 
     def vector(self, node: Node, grid: StepGrid) -> StepBlock:
         """The node at every step, as one block of all its series."""
@@ -69,22 +69,6 @@ class Evaluation:
     def scalar(self, node: Node, grid: StepGrid) -> F64:
         """float64[n]: a scalar expression at every step."""
         return run(self._scalar(self._planner.plan(node, grid)))
-
-    # ---- memory
-
-    def _take(self, who: str, n_bytes: int) -> int:
-        self._budget.take(who, n_bytes)
-        self._held += n_bytes
-        return n_bytes
-
-    def _give(self, n_bytes: int) -> None:
-        self._budget.give(n_bytes)
-        self._held -= n_bytes
-
-    def _for(self, operator: Operator, n_series: int, n_groups: int = 0) -> int:
-        """Reserve what the operator says that it needs."""
-        n_bytes = operator.n_bytes(n_series, n_groups)
-        return self._take(f"{operator.name} of {n_series} series x {operator.grid.n} steps", n_bytes)
 
     # ---- vectors
 
@@ -98,7 +82,7 @@ class Evaluation:
             block = blocks.merge_equal(block)
         if self._planner.is_shared(operator):
             self._shared[operator] = block
-            self._held -= held
+            self._account.held -= held
             held = 0
         return block, held
 
@@ -108,10 +92,8 @@ class Evaluation:
         if source is not None:
             return self._collected(operator, source)
         match operator:
-            case plan.Reduce():
-                return (yield from self._reduce(operator))
-            case plan.Absent():
-                return (yield from self._absent(operator))
+            case plan.Reduce() | plan.Absent():
+                return self._sunk(operator, (yield self._inputs_in_tiles(operator)))
             case plan.Info():
                 return (yield from self._info(operator))
             case plan.Choose():
@@ -122,7 +104,7 @@ class Evaluation:
                 return blocks.empty_block(operator.grid), 0
             case plan.FromScalar():
                 scalar = yield self._scalar(operator.scalars[0])
-                return one_series(operator.grid, scalar), self._for(operator, 1)
+                return one_series(operator.grid, scalar), self._account.take_for(operator, 1)
             case plan.Apply() if len(operator.inputs) != 1:
                 return (yield from self._apply_to_many(operator))
             case _:
@@ -132,10 +114,10 @@ class Evaluation:
         """An operator over one block, whole."""
         inner, before = yield self._vector(operator.inputs[0])
         scalars = yield self._scalars(operator)
-        held = self._for(operator, len(inner.labels))
+        held = self._account.take_for(operator, len(inner.labels))
         stage = self._stages.stage(operator, scalars)
         result = stage(inner, self._workspace, self._notes)
-        self._give(before)
+        self._account.give(before)
         return result, held
 
     def _apply_to_many(self, operator: plan.Apply) -> Recursive[Held]:
@@ -145,9 +127,9 @@ class Evaluation:
             vectors.append(block)
             before += held
         scalars = yield self._scalars(operator)
-        held = self._for(operator, max((len(v.labels) for v in vectors), default=1))
+        held = self._account.take_for(operator, max((len(v.labels) for v in vectors), default=1))
         result = FUNCTIONS[operator.name](self._stages.function_call(operator, tuple(vectors), scalars, self._notes))
-        self._give(before)
+        self._account.give(before)
         return result, held
 
     # ---- row by row
@@ -174,24 +156,18 @@ class Evaluation:
 
     def _tiles(self, source: RowSource) -> Iterator[Held]:
         for part, held in self._runner.run(self._storage, source, self._budget, self._context, self._notes):
-            self._held += held
+            self._account.held += held
             yield part, held
 
     def _collected(self, operator: Operator, source: RowSource) -> Held:
         """All rows as one block."""
-        parts, before = [], 0
-        kept_bytes = operator.grid.n * CELL_BYTES
-        for part, held in self._tiles(source):
-            parts.append(part)
-            kept = len(part.labels) * kept_bytes
-            self._give(held - kept)
-            before += kept
-        if len(parts) <= 1:
-            return blocks.concat_blocks(operator.grid, parts), before
-        joined = self._take(f"{operator.name} over {before // kept_bytes} series x {operator.grid.n} steps", before)
-        result = blocks.concat_blocks(operator.grid, parts)
-        self._give(before)
-        return result, joined
+        return self._sunk(operator, self._tiles(source))
+
+    def _sunk(self, operator: Operator, parts: Iterator[Held]) -> Held:
+        sink = sink_of(operator, self._account, self._notes)
+        for part, held in parts:
+            sink.add(part, held)
+        return sink.finish()
 
     # ---- reductions
 
@@ -205,30 +181,6 @@ class Evaluation:
         whole = yield self._vector(child)
         return iter((whole,))
 
-    def _reduce(self, operator: plan.Reduce) -> Recursive[Held]:
-        reduction = Reduction(operator.op, operator.grouping, operator.without, operator.grid)
-        state = 0
-        for part, held in (yield self._inputs_in_tiles(operator)):
-            reduction.add(part)
-            state += self._take(f"{operator.op} of {reduction.n_groups} groups", reduction.n_bytes - state)
-            self._give(held)
-        if reduction.ignored_histograms:
-            self._notes.info(f"ignored histogram in {operator.op} aggregation", operator.expr_at)
-        held = self._for(operator, 0, reduction.n_groups)
-        result = reduction.finish()
-        note_reduction(reduction, self._notes, operator.expr_at)
-        self._give(state)
-        return result, held
-
-    def _absent(self, operator: plan.Absent) -> Recursive[Held]:
-        held = self._for(operator, 1)
-        present = np.zeros((1, operator.grid.n), np.uint8)
-        for part, before in (yield self._inputs_in_tiles(operator)):
-            present[0] |= blocks.full_width(part).kind.any(axis=0)
-            self._give(before)
-        there = blocks.block(operator.grid, labels.empty_sets(1), np.zeros(present.shape), present)
-        return absent(there, absent_labels(operator.matchers)), held
-
     # ---- info
 
     def _info(self, operator: plan.Info) -> Recursive[Held]:
@@ -240,31 +192,31 @@ class Evaluation:
         infos, infos_held = blocks.empty_block(operator.grid), 0
         if matchers is not None:
             infos, infos_held = self._collected(operator, _info_source(operator, matchers))
-        held = self._for(operator, 2 * len(base.labels), len(infos.labels))
+        held = self._account.take_for(operator, 2 * len(base.labels), len(infos.labels))
         enrichment = Enrichment(base, are_info, infos, operator.selector)
         if enrichment.n_rows > 2 * len(base.labels):
-            held += self._for(operator, enrichment.n_rows - 2 * len(base.labels))
+            held += self._account.take_for(operator, enrichment.n_rows - 2 * len(base.labels))
         result = enrichment.block()
-        self._give(before + infos_held)
+        self._account.give(before + infos_held)
         return result, held
 
     # ---- breakers
 
     def _choose(self, operator: plan.Choose) -> Recursive[Held]:
         """An aggregation over whole columns. Where its input is over the budget, piece of steps by piece of steps."""
-        held_before = self._held
+        held_before = self._account.held
         try:
             inner, before = yield self._vector(operator.inputs[0])
             scalars = yield self._scalars(operator)
             node = operator.node
-            held = self._take(
+            held = self._account.take(
                 f"{operator.name} of {len(inner.labels)} series x {operator.grid.n} steps",
                 operator.n_bytes(len(inner.labels), _n_groups(node.grouping, node.without, inner.labels)),
             )
         except OverBudget:
             if operator.grid.n < SLICES:
                 raise
-            self._give(self._held - held_before)
+            self._account.give(self._account.held - held_before)
             return (yield from self._in_slices(operator))
         assert node.parameter is not None
         result = select_aggregate(
@@ -272,7 +224,7 @@ class Evaluation:
             node.parameter.start, node.expr.start, node.start, self._settings.is_range,
             separated_hashes=not self._settings.since_3_10, check=self._context.check,
         )  # fmt: skip
-        self._give(before)
+        self._account.give(before)
         return result, held
 
     def _in_slices(self, operator: plan.Choose) -> Recursive[Held]:
@@ -285,20 +237,20 @@ class Evaluation:
             parts.append(part)
             before += held
         n_rows = sum(len(p.labels) for p in parts)
-        held = self._take(f"{operator.name} of {n_rows} rows, joined", n_rows * grid.n * CELL_BYTES)
+        held = self._account.take(f"{operator.name} of {n_rows} rows, joined", n_rows * grid.n * CELL_BYTES)
         result = blocks.join_steps(grid, parts)
-        self._give(before)
+        self._account.give(before)
         return result, held
 
     def _match(self, operator: plan.Match) -> Recursive[Held]:
         left, left_held = yield self._vector(operator.inputs[0])
         right, right_held = yield self._vector(operator.inputs[1])
-        held = self._for(operator, max(len(left.labels), len(right.labels)))
+        held = self._account.take_for(operator, max(len(left.labels), len(right.labels)))
         result = vector_vector(
             operator.op, left, right, operator.matching, operator.return_bool, self._notes, operator.at,
             self._settings.delayed,
         )  # fmt: skip
-        self._give(left_held + right_held)
+        self._account.give(left_held + right_held)
         return result, held
 
     # ---- scalars
@@ -319,7 +271,7 @@ class Evaluation:
             case plan.OnlyValue():
                 inner, held = yield self._vector(operator.inputs[0])
                 value = scalar_of(blocks.full_width(inner))
-                self._give(held)
+                self._account.give(held)
                 return value
             case plan.ScalarOnce():
                 once = yield self._scalar(operator.scalars[0])
@@ -347,7 +299,7 @@ class Evaluation:
         for tile in self._storage.select(windows.selection, self._budget, self._context):
             self._context.check()
             bound = 16 * (tile.n_samples_bound + 2 * len(tile.labels))
-            self._take(f"{len(tile.labels)} series of samples", bound)
+            self._account.take(f"{len(tile.labels)} series of samples", bound)
             begin_ms, end_ms = windows.first_ms - windows.range_ms, windows.first_ms
             samples = tile.samples(self._workspace)
             if windows.extended is not None:
@@ -359,7 +311,7 @@ class Evaluation:
             ts.append(cut.ts_ms)
             values.append((cut.values, cut.kind, cut.histograms))
             counts.append(sizes[sizes > 0])
-            self._give(bound - 16 * cut.ts_ms.size)
+            self._account.give(bound - 16 * cut.ts_ms.size)
         if not tables:
             return no_samples()
         offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))))
@@ -370,19 +322,6 @@ class Evaluation:
         if histograms is not None:
             kind = np.concatenate([np.ones(v.size, np.uint8) if k is None else k for v, k, _ in values])
         return labels.concat(tables), Samples(np.concatenate(ts), np.concatenate(joined), offsets, kind, histograms)
-
-
-def note_reduction(reduction: Reduction, notes: Notes, at: int) -> None:
-    """Annotations for what sums and averages of native histograms met."""
-    if reduction.mixed:
-        notes.warn("encountered a mix of histograms and floats for aggregation", at)
-    for name in reduction.incompatible:
-        text = "vector contains a mix of histograms with exponential and custom buckets schemas for metric name"
-        notes.warn(f"{text} {quote(name.decode('utf-8', 'surrogateescape'))}", at)
-    if reduction.collided:
-        notes.warn("conflicting counter resets during histogram aggregation", at)
-    if reduction.reconciled:
-        notes.info("mismatched custom buckets were reconciled during aggregation", at)
 
 
 def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:
