@@ -306,6 +306,10 @@ def replica_rows() -> Iterator[Row]:
         yield Row(f"two replicas deduplicated: {name}", "samples", n, lambda m=mode: dedup_kernels.deduplicate(
             starts, *chunks, first.offsets, flat, values, m, *span_ms, *scratch, *out))  # fmt: skip
     halves = np.arange(4 * N_SERIES + 1) * (N_SAMPLES // 2)
+    half = np.arange(0, 4 * N_SERIES, 2)
+    taken_at = np.empty(half.size + 1, np.int64)
+    yield Row("chunks of one selection taken: half of them", "samples", n // 2, lambda: dedup_kernels.take_sequences(
+        half, halves, first.ts_ms, first.values, *out[:2], taken_at))  # fmt: skip
     pairs, offsets = np.arange(2 * N_SERIES + 1) * 2, np.empty(2 * N_SERIES + 1, np.int64)
     yield Row("chunks joined: counters", "samples", n, lambda: dedup_kernels.join_sequences(
         pairs, halves, first.ts_ms, first.values, counter, *span_ms, *out[:2], offsets))  # fmt: skip

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from athanor.model.arrays import I64
 from athanor.model.budget import Budget
 from athanor.model.matchers import Matcher
-from athanor.model.select import QueryContext, Selection
+from athanor.model.select import QueryContext, Selection, Sharing
 from athanor.model.tables import LabelTable, Samples, label_table
 from athanor.model.workspace import Workspace
 from tests.conformance.histogram_rows import nhcb, stored_hints, table_of
@@ -68,6 +69,36 @@ class MemoryTile:
 
     def drop(self) -> None:
         """Nothing is accounted."""
+
+
+class MemorySharedTile:
+    """Series of which each selection sees those that it asks for."""
+
+    def __init__(self, series: tuple[MemorySeries, ...], parts: Sequence[Selection]) -> None:
+        self._series, self._parts = series, parts
+        self.labels = label_table([list(s.labels.items()) for s in series])
+
+    @property
+    def n_samples_bound(self) -> int:
+        return sum(len(s.samples) + len(s.histograms) for s in self._series)
+
+    def rows(self, part: int) -> I64:
+        return np.array([i for i, s in enumerate(self._series) if _is_asked_for(s, self._parts[part])], np.int64)
+
+    def samples(self, part: int, workspace: Workspace) -> Samples:
+        series = tuple(self._series[i] for i in self.rows(part).tolist())
+        return MemoryTile(self.labels, series, self._parts[part]).samples(workspace)
+
+    def alike(self, part: int, other: int) -> bool:
+        return True
+
+    def drop(self) -> None:
+        """Nothing is accounted."""
+
+
+def _is_asked_for(series: MemorySeries, selection: Selection) -> bool:
+    inside = any(selection.first_ms <= t <= selection.last_ms for t in (*series.samples, *series.histograms))
+    return inside and _matches(selection.matchers, series.labels)
 
 
 def _is_histogram(value: object) -> bool:
@@ -136,13 +167,19 @@ class MemoryStorage:
             target.samples[at_ms] = float(value)  # type: ignore[arg-type]
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[MemoryTile]:
-        chosen = [s for key, s in sorted(self._series.items()) if _matches(selection.matchers, s.labels)]
-        chosen = [
-            s for s in chosen if any(selection.first_ms <= t <= selection.last_ms for t in (*s.samples, *s.histograms))
-        ]
+        chosen = [s for _, s in sorted(self._series.items()) if _is_asked_for(s, selection)]
         for at in range(0, len(chosen), self.tile_size):
             part = tuple(chosen[at : at + self.tile_size])
             yield MemoryTile(label_table([list(s.labels.items()) for s in part]), part, selection)
+
+    def sharing(self, selection: Selection) -> Sharing:
+        return Sharing(whole_chunks=True)
+
+    def select_shared(
+        self, wide: Selection, parts: Sequence[Selection], budget: Budget, context: QueryContext
+    ) -> Iterator[MemorySharedTile]:
+        for tile in self.select(wide, budget, context):
+            yield MemorySharedTile(tile.series, parts)
 
 
 def _matches(matchers: tuple[Matcher, ...], labels: dict[str, str]) -> bool:

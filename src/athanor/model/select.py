@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from athanor.model.arrays import I64
 from athanor.model.budget import Budget
 from athanor.model.matchers import Matcher
 from athanor.model.tables import LabelTable, Samples
@@ -61,6 +62,61 @@ class Storage(Protocol):
     """Where the engine reads. Warnings go to `on_warning`; a broken selection raises."""
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[Tile]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How far the read of a selection can be shared with others.
+
+    key: selections with equal keys ask for the same data of a series. hidden_labels: labels that matchers may name
+    and that series are answered without. whole_chunks: a chunk that is answered is the same, whatever range was asked
+    for, so that a wider range shows each of its parts as if that had been asked for alone.
+    """
+
+    key: Hashable = ()
+    hidden_labels: frozenset[str] = frozenset()
+    whole_chunks: bool = False
+
+
+class SharedTile(Protocol):
+    """Complete series, still encoded, of which several selections, the parts, read some each."""
+
+    @property
+    def labels(self) -> LabelTable:
+        """The series of all parts."""
+        ...
+
+    @property
+    def n_samples_bound(self) -> int: ...
+
+    def rows(self, part: int) -> I64:
+        """The series of a part, ascending."""
+        ...
+
+    def samples(self, part: int, workspace: Workspace) -> Samples:
+        """As `Tile.samples` of those series: decoded at the first call, deduplicated at each, valid until the next."""
+        ...
+
+    def alike(self, part: int, other: int) -> bool:
+        """Whether series of both parts have the same samples in both."""
+        ...
+
+    def drop(self) -> None:
+        """Give the tile's memory back: called once, when no part needs it any more."""
+        ...
+
+
+@runtime_checkable
+class SharedReads(Protocol):
+    """A storage that reads once for several selections."""
+
+    def sharing(self, selection: Selection) -> Sharing: ...
+
+    def select_shared(
+        self, wide: Selection, parts: Sequence[Selection], budget: Budget, context: QueryContext
+    ) -> Iterator[SharedTile]:
+        """wide: covers the parts in matchers and in time."""
+        ...
 
 
 class QueryContext(Protocol):

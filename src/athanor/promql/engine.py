@@ -24,6 +24,7 @@ from athanor.promql.planner import Planner, Settings
 from athanor.promql.preprocess import QueryWindow, preprocess, require_range_type
 from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
+from athanor.promql.rules import Rules
 from athanor.promql.x_functions import refuse_subqueries
 
 MAX_DEPTH = 5_000  # levels of a tree; evaluation follows it with Python's own stack
@@ -42,6 +43,7 @@ class EngineOptions:
     features: Features = field(default_factory=Features)
     delayed_names: bool = False
     use_start_timestamps: bool = False
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class Engine:
         notes = Notes()
         settings = Settings(
             options.lookback_ms, options.default_step_ms, options.delayed_names, is_range,
-            options.features.since_3_10, options.use_start_timestamps,
+            options.features.since_3_10, options.use_start_timestamps, options.rules,
         )  # fmt: skip
         planner = Planner(tree, {read.selector: read.selection for read in reads}, settings, budget.take)
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes)

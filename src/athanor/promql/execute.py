@@ -16,7 +16,7 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget, OverBudget
 from athanor.model.matchers import Matcher
-from athanor.model.select import QueryContext, SelectHints, Selection, Storage
+from athanor.model.select import QueryContext, SelectHints, Selection, SharedReads, Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
@@ -30,6 +30,7 @@ from athanor.promql.extended import bounded_samples
 from athanor.promql.functions import FUNCTIONS, scalar_of
 from athanor.promql.histogram_windows import cut_mixed
 from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
+from athanor.promql.joint import JointReads
 from athanor.promql.notes import Notes
 from athanor.promql.plan import CELL_BYTES, Equal, Operator
 from athanor.promql.planner import Planner
@@ -61,14 +62,23 @@ class Evaluation:
         self._shared: dict[Operator, StepBlock] = {}
         self._workspace = Workspace()
         self._account = Account(budget)
+        self._joint: JointReads | None = None
+        if isinstance(storage, SharedReads) and planner.settings.rules.shared_reads:
+            self._joint = JointReads(storage, runner, self._account, context)
 
     def vector(self, node: Node, grid: StepGrid) -> StepBlock:
         """The node at every step, as one block of all its series."""
-        return run(self._vector(self._planner.plan(node, grid)))[0]
+        return run(self._vector(self._plan(node, grid)))[0]
 
     def scalar(self, node: Node, grid: StepGrid) -> F64:
         """float64[n]: a scalar expression at every step."""
-        return run(self._scalar(self._planner.plan(node, grid)))
+        return run(self._scalar(self._plan(node, grid)))
+
+    def _plan(self, node: Node, grid: StepGrid) -> Operator:
+        root = self._planner.plan(node, grid)
+        if self._joint is not None:
+            self._joint.find(root)
+        return root
 
     # ---- vectors
 
@@ -88,6 +98,10 @@ class Evaluation:
 
     def _new(self, operator: Operator) -> Recursive[Held]:
         self._context.check()
+        if self._joint is not None and operator in self._joint:
+            answer: Held | None = yield self._from_joint(self._joint, operator)
+            if answer is not None:
+                return answer
         source = (yield self._source(operator)) if operator.streams else None
         if source is not None:
             return self._collected(operator, source)
@@ -152,7 +166,10 @@ class Evaluation:
         sizes = [0, *(each.n_bytes(1) for each in chain)]
         row_bytes = max(before + after for before, after in pairwise(sizes))
         assert isinstance(leaf, plan.Read | plan.Window) and leaf.selection is not None
-        return RowSource(leaf.selection, self._stages.leaf(leaf, scalars), tuple(stages), row_bytes)
+        return RowSource(
+            leaf.selection, self._stages.leaf(leaf, scalars), tuple(stages), row_bytes, leaf.n_bytes(1),
+            self._stages.again(leaf, scalars),
+        )  # fmt: skip
 
     def _tiles(self, source: RowSource) -> Iterator[Held]:
         for part, held in self._runner.run(self._storage, source, self._budget, self._context, self._notes):
@@ -168,6 +185,16 @@ class Evaluation:
         for part, held in parts:
             sink.add(part, held)
         return sink.finish()
+
+    def _from_joint(self, joint: JointReads, operator: Operator) -> Recursive[Held | None]:
+        """From a read that serves several places; None where they must read apart."""
+        if not joint.is_ready(operator):
+            sources = []
+            for rows in joint.rows(operator):
+                sources.append((yield self._source(rows)))
+            if not joint.read(operator, sources):
+                return None
+        return joint.take(operator, self._notes)
 
     # ---- reductions
 

@@ -38,6 +38,7 @@ from athanor.promql.info import info_selector, reference
 from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import Wanted
+from athanor.promql.rules import Rules
 from athanor.promql.signatures import FUNCTIONS as SIGNATURES
 from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.windows import WINDOW_FUNCTIONS
@@ -60,6 +61,7 @@ class Settings:
     is_range: bool
     since_3_10: bool = True
     use_start_timestamps: bool = False
+    rules: Rules = field(default_factory=Rules)
 
 
 @dataclass(frozen=True, slots=True)

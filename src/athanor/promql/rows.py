@@ -7,11 +7,11 @@ Reductions consume it tile by tile; everything else collects it into one block.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from threading import local
-from typing import Literal
+from typing import Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -35,25 +35,37 @@ from athanor.promql.x_functions import evaluate_x
 
 Leaf = Callable[[LabelTable, Samples, Workspace, Notes], StepBlock]
 Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
+Again = Callable[[LabelTable, U8, Notes], None]  # kind: of the cells that these series have
 WORKSPACE_BYTES = 20  # times and values of a sample, and a quarter that a workspace grows beyond what is asked
 Wanted = Literal["value", "time", "start", "smoothed"]
 COUNTER_SUFFIXES = (b"_total", b"_sum", b"_count", b"_bucket")
+
+
+def nothing_noted(table: LabelTable, kind: U8, notes: Notes) -> None:
+    """A leaf that has nothing to say about floats."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
     """Rows of one selection: leaf turns samples into steps, stages follow in order.
 
-    row_bytes: what one series holds while its tile is evaluated, all stages together.
+    row_bytes: what one series holds while its tile is evaluated, all stages together; leaf_bytes: when the leaf alone
+    has been. again: notes once more what the
+    leaf noted of floats, for some of the series.
     """
 
     selection: Selection
     leaf: Leaf
     stages: tuple[Stage, ...]
     row_bytes: int
+    leaf_bytes: int = 0
+    again: Again = nothing_noted
 
     def run(self, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
-        result = self.leaf(table, samples, workspace, notes)
+        return self.finish(self.leaf(table, samples, workspace, notes), workspace, notes)
+
+    def finish(self, result: StepBlock, workspace: Workspace, notes: Notes) -> StepBlock:
+        """What the stages make of the leaf's block."""
         for stage in self.stages:
             result = stage(result, workspace, notes)
         return result
@@ -105,10 +117,9 @@ class WindowCall:
                 self.name, samples, self.first_ms, self.step_ms, grid.n, self.range_ms, self.args, values, kind,
                 workspace, evaluation=(grid.first_ms, grid.step_ms), check=self.check,
             )  # fmt: skip
-        if self.name in ("rate", "increase"):
-            self._note_gauges(table, kind, notes)
-            if samples.start_ms is not None and self.extended is None:
-                self._note_overlaps(table, samples, workspace, notes)
+        self.note_floats(table, kind, notes)
+        if self.name in ("rate", "increase") and samples.start_ms is not None and self.extended is None:
+            self._note_overlaps(table, samples, workspace, notes)
         keeps, n = not self.drops_name or self.delayed, len(table)
         marks = np.full(n, self.drops_name and self.delayed)
         return StepBlock(grid, values, kind, table if keeps else labels.drop(table, NAME_LABELS), marks, histograms)
@@ -120,7 +131,10 @@ class WindowCall:
             return result
         return replace(result, drop_name=result.drop_name | inside.drop_name)
 
-    def _note_gauges(self, table: LabelTable, kind: U8, notes: Notes) -> None:
+    def note_floats(self, table: LabelTable, kind: U8, notes: Notes) -> None:
+        """All that is noted of series without histograms and start times."""
+        if self.name not in ("rate", "increase"):
+            return
         names = labels.column(table, labels.METRIC_NAME)
         for code, name in enumerate(names.values):
             if name and not name.endswith(COUNTER_SUFFIXES) and (kind[names.codes == code] == FLOAT).any():
@@ -205,13 +219,26 @@ def samples_of(source: StepBlock, workspace: Workspace) -> Samples:
     return Samples(ts[:kept], values[:kept], offsets, source.kind[source.kind != 0], source.histograms)
 
 
-Work = tuple[StepBlock, Notes]
+class Undecoded(Protocol):
+    """What the workers need to know of a tile."""
+
+    @property
+    def labels(self) -> LabelTable: ...
+
+    @property
+    def n_samples_bound(self) -> int: ...
+
+    def drop(self) -> None: ...
+
+
+T = TypeVar("T")
+AnyTile = TypeVar("AnyTile", bound=Undecoded)
 
 
 @dataclass(frozen=True, slots=True)
-class _Running:
-    tile: Tile
-    future: Future[Work]
+class _Running(Generic[T]):
+    tile: Undecoded
+    future: Future[T]
     held_bytes: int
 
 
@@ -229,8 +256,8 @@ class TileRunner:
             workspace = self._local.workspace = Workspace()
         return workspace
 
-    def _one(self, source: RowSource, tile: Tile, budget: Budget, context: QueryContext) -> Work:
-        workspace, notes = self._workspace(), Notes()
+    def _one(self, work: Callable[[AnyTile, Workspace], T], tile: AnyTile, budget: Budget, context: QueryContext) -> T:
+        workspace = self._workspace()
         # The thread's arrays, as they are or as this tile makes them, are the query's while it uses them.
         n_bytes = max(workspace.n_bytes, tile.n_samples_bound * WORKSPACE_BYTES)
         try:
@@ -240,11 +267,9 @@ class TileRunner:
             tile.drop()
             raise
         try:
-            samples = tile.samples(workspace)
-            context.check()
-            result = source.run(tile.labels, samples, workspace, notes)
+            result = work(tile, workspace)
             with budget.holding("scratch of a tile", max(0, workspace.n_bytes - n_bytes)):
-                return result, notes
+                return result
         finally:
             budget.give(n_bytes)
 
@@ -252,45 +277,59 @@ class TileRunner:
         self, storage: Storage, source: RowSource, budget: Budget, context: QueryContext, notes: Notes
     ) -> Iterator[tuple[StepBlock, int]]:
         """Evaluated tiles in their order, each with the bytes that it holds in the budget, which the consumer gives
-        back. Annotations are added in the order of the tiles too.
+        back. Annotations are added in the order of the tiles too."""
 
-        Only a few tiles are ahead of the consumer, so that a slow one holds the streams back.
-        """
-        running: deque[_Running] = deque()
+        def work(tile: Tile, workspace: Workspace) -> tuple[StepBlock, Notes]:
+            own = Notes()
+            samples = tile.samples(workspace)
+            context.check()
+            return source.run(tile.labels, samples, workspace, own), own
+
         tiles = storage.select(source.selection, budget, context)
+        for (result, own), held in self.map(tiles, work, source.row_bytes, budget, context):
+            notes.extend(own)
+            yield result, held
+
+    def map(
+        self,
+        tiles: Iterator[AnyTile],
+        work: Callable[[AnyTile, Workspace], T],
+        row_bytes: int,
+        budget: Budget,
+        context: QueryContext,
+    ) -> Generator[tuple[T, int], None, None]:
+        """What the work makes of each tile, in their order, with the bytes held for it: row_bytes for each series.
+
+        The work lets go of its tile, also when it fails. Only a few tiles are ahead of the consumer, so that a slow
+        one holds the streams back.
+        """
+        running: deque[_Running[T]] = deque()
         try:
             for tile in tiles:
-                self._submit(source, tile, budget, context, running)
+                n_bytes = len(tile.labels) * row_bytes
+                try:
+                    budget.take(f"a tile of {len(tile.labels)} series x {row_bytes} bytes of steps", n_bytes)
+                except BaseException:
+                    tile.drop()
+                    raise
+                running.append(_Running(tile, self._pool.submit(self._one, work, tile, budget, context), n_bytes))
                 while len(running) > self._n_threads + 1 or (running and running[0].future.done()):
-                    yield self._next(running, notes)
+                    yield self._next(running)
             while running:
-                yield self._next(running, notes)
+                yield self._next(running)
         finally:
             self._abandon(running, budget)
             close = getattr(tiles, "close", None)
             if close is not None:
                 close()
 
-    def _submit(
-        self, source: RowSource, tile: Tile, budget: Budget, context: QueryContext, running: deque[_Running]
-    ) -> None:
-        n_bytes = len(tile.labels) * source.row_bytes
-        try:
-            budget.take(f"a tile of {len(tile.labels)} series x {source.row_bytes} bytes of steps", n_bytes)
-        except BaseException:
-            tile.drop()
-            raise
-        running.append(_Running(tile, self._pool.submit(self._one, source, tile, budget, context), n_bytes))
+    @staticmethod
+    def _next(running: deque[_Running[T]]) -> tuple[T, int]:
+        result = running[0].future.result()
+        return result, running.popleft().held_bytes
 
     @staticmethod
-    def _next(running: deque[_Running], notes: Notes) -> tuple[StepBlock, int]:
-        result, own = running[0].future.result()
-        held = running.popleft().held_bytes
-        notes.extend(own)
-        return result, held
-
-    @staticmethod
-    def _abandon(running: deque[_Running], budget: Budget) -> None:
+    def _abandon(running: deque[_Running[T]], budget: Budget) -> None:
         """Nothing of a query that ended early works on: tiles not begun are dropped, those begun end first."""
         begun = []
         for one in running:

@@ -17,7 +17,7 @@ from athanor.promql.histogram_windows import statistics_only
 from athanor.promql.notes import Notes
 from athanor.promql.plan import Operator
 from athanor.promql.planner import Settings
-from athanor.promql.rows import InstantRead, Leaf, Stage, WindowCall
+from athanor.promql.rows import Again, InstantRead, Leaf, Stage, WindowCall, nothing_noted
 
 
 class Stages:
@@ -36,6 +36,12 @@ class Stages:
         if not operator.skip_buckets:
             return leaf
         return lambda table, samples, workspace, notes: leaf(table, statistics_only(samples), workspace, notes)
+
+    def again(self, operator: plan.Read | plan.Window, scalars: tuple[F64, ...]) -> Again:
+        """What the leaf notes of floats."""
+        if isinstance(operator, plan.Window) and not scalars:
+            return self._window(operator, scalars).note_floats
+        return nothing_noted
 
     def stage(self, operator: Operator, scalars: tuple[F64, ...]) -> Stage:
         delayed = self._settings.delayed

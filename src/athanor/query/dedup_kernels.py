@@ -48,6 +48,20 @@ def count_irregular(values, offsets):
     return n
 
 
+@kernel(i64(RI64, RI64, RI64, RF64, I64, F64, I64))
+def take_sequences(rows, sample_at, ts, values, out_ts, out_values, out_offsets):
+    """These sequences, one after the other; returns how many samples they have."""
+    n = np.int64(0)
+    out_offsets[0] = 0
+    for i in range(rows.size):
+        for k in range(sample_at[rows[i]], sample_at[rows[i] + 1]):
+            out_ts[n] = ts[k]
+            out_values[n] = values[k]
+            n += 1
+        out_offsets[i + 1] = n
+    return n
+
+
 @inline
 def _append_sequence(ts, values, lo, hi, mode, low_ms, high_ms, out_ts, out_values, n, state_t, state_v, total, seen):
     """Continue one pseudo-series with a chunk's samples; returns the new n and the iterator's state.

@@ -8,6 +8,7 @@ from typing import Any
 from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.model.rpc import Service
+from athanor.model.select import Selection
 from athanor.query.query_params import QueryParams
 from athanor.query.storage import FanoutStorage
 from athanor.storeapi.merge import Batch
@@ -32,7 +33,14 @@ class _Sharded:
 def make_storage(proxy: Proxy, params: QueryParams, cancel: CancelToken) -> FanoutStorage:
     """The stores behind one query."""
     fanout = proxy if params.shard is None else _Sharded(proxy, params.shard)
-    return FanoutStorage(fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers)
+
+    def components(selection: Selection) -> frozenset[str]:
+        return proxy.components(selection.first_ms, selection.last_ms, selection.matchers, params.store_matchers)
+
+    return FanoutStorage(
+        fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers,
+        components=components,
+    )  # fmt: skip
 
 
 def services(proxy: Proxy, new_budget: Callable[[], Budget]) -> tuple[Service, ...]:

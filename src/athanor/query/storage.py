@@ -6,32 +6,26 @@ asks for, replica labels removed by the stores, batched frames.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
-from athanor.chunk.xor_kernels import count_samples
-from athanor.model.arrays import I64
 from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
-from athanor.model.select import QueryContext, SelectHints, Selection
-from athanor.model.tables import COUNT, COUNTER, MAX, MIN, RAW, SUM, ChunkTable, LabelTable, Samples
-from athanor.model.workspace import Workspace
-from athanor.query.aggregates import average_rows, choose_rows, read_average
-from athanor.query.dedup import Reading, read_series
-from athanor.query.mixed_reading import has_histograms, read_mixed, weigh_histograms
+from athanor.model.select import QueryContext, SelectHints, Selection, Sharing
+from athanor.model.tables import COUNT, COUNTER, MAX, MIN, SUM
+from athanor.query.dedup import Reading
+from athanor.query.tiles import PartReading, SeriesTile, SharedSeriesTile, shared_tiles_of, tiles_of
 from athanor.storeapi import messages
 from athanor.storeapi.matching import wire_matchers
 from athanor.storeapi.merge import Batch
 from athanor.storeapi.proxy import ProxyCall, StoreUsage, batch_size_for
-from athanor.storeapi.rows import chunk_starts
 
-TILE_SAMPLES = 1_000_000  # 5 to 20 ms of work for a kernel
 BYTES_PER_SAMPLE = 2.0  # of XOR chunks, for the expected size of a series; 1.3 for regular data, 8 for noise
 SAMPLE_INTERVAL_MS = 15_000
+# These answer chunks as they are; Prometheus' remote read, and so a sidecar, cuts them to the range that is asked for.
+WHOLE_CHUNKS = frozenset({"store", "receive", "rule"})
 
 COUNTER_FUNCTIONS = frozenset({"rate", "increase", "irate", "resets"})
 # Over a range, these look at half of it for the resolution, so that a window holds at least two samples.
@@ -100,73 +94,11 @@ def series_request(selection: Selection, options: QuerierOptions) -> Any:
     return request
 
 
-class _Held:
-    """The bytes of a batch, given back when its last tile has been decoded or dropped."""
-
-    def __init__(self, budget: Budget, n_bytes: int, n_tiles: int) -> None:
-        self._budget, self._n_bytes, self._left = budget, n_bytes, n_tiles
-
-    def release(self) -> None:
-        self._left -= 1
-        if self._left == 0:
-            self._budget.give(self._n_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesTile:
-    """Some complete series of a batch, still encoded. A native histogram counts as many samples as it takes bytes."""
-
-    labels: LabelTable
-    n_samples_bound: int
-    chunks: ChunkTable
-    starts: I64
-    aggregates: tuple[int, ...]
-    reading: Reading
-    held: _Held
-
-    def samples(self, workspace: Workspace) -> Samples:
-        try:
-            if self.aggregates == (COUNT, SUM) and average_rows(self.chunks, self.starts):
-                return read_average(self.chunks, self.starts, self.reading, workspace)
-            chunks, starts = choose_rows(self.chunks, self.starts, self.aggregates)
-            read = read_mixed if has_histograms(chunks, starts) else read_series
-            return read(chunks, starts, self.reading, workspace)
-        finally:
-            self.held.release()
-
-    def drop(self) -> None:
-        """Give the memory back without decoding."""
-        self.held.release()
-
-
-def _tile_borders(starts: I64, n_samples: I64) -> list[int]:
-    """Rows where tiles begin, and the end: whole series, about TILE_SAMPLES together."""
-    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(n_samples)))[starts]
-    borders, n_series = [0], starts.size - 1
-    while borders[-1] < n_series:
-        reached = int(np.searchsorted(total, total[borders[-1]] + TILE_SAMPLES, "right")) - 1
-        borders.append(min(n_series, max(reached, borders[-1] + 1)))
-    return borders
-
-
-def tiles_of(batch: Batch, aggregates: tuple[int, ...], reading: Reading, budget: Budget) -> Iterator[SeriesTile]:
-    """Cut a batch into tiles of whole series."""
-    chunks = batch.chunks
-    n_samples = np.zeros(len(chunks), np.int64)
-    count_samples(chunks.arena, np.ascontiguousarray(chunks.at), np.ascontiguousarray(chunks.size), n_samples)
-    weigh_histograms(chunks, n_samples)
-    starts = chunk_starts(chunks, len(batch.labels))
-    borders = _tile_borders(starts, n_samples)
-    held = _Held(budget, batch.held_bytes, len(borders) - 1)
-    for first, end in itertools.pairwise(borders):
-        rows = starts[first : end + 1]
-        labels = LabelTable(batch.labels.arena, batch.labels.offsets[first : end + 1])
-        bound = int(n_samples[rows[0] : rows[-1]].sum())
-        yield SeriesTile(labels, bound, chunks, rows, aggregates, reading, held)
-
-
 class FanoutStorage:
-    """The stores behind one query. ``usage`` tells afterwards what each of them contributed."""
+    """The stores behind one query. ``usage`` tells afterwards what each of them contributed.
+
+    components: of the stores that a selection would ask.
+    """
 
     def __init__(
         self,
@@ -176,19 +108,59 @@ class FanoutStorage:
         *,
         tenant: str = "default-tenant",
         store_matchers: Any = (),
+        components: Callable[[Selection], Collection[str]] = lambda selection: ("",),
     ) -> None:
         self._fanout, self._options, self._cancel = fanout, options, cancel
-        self._tenant, self._store_matchers = tenant, store_matchers
+        self._tenant, self._store_matchers, self._components = tenant, store_matchers, components
         self.usage: list[StoreUsage] = []
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[SeriesTile]:
+        aggregates, reading = aggregates_for(selection.hints.func), self._reading(selection)
+        request = series_request(selection, self._options)
+        with closing(self._batches(request, budget, context)) as batches:
+            for batch in batches:
+                yield from tiles_of(batch, aggregates, reading, budget)
+
+    def sharing(self, selection: Selection) -> Sharing:
+        """Raw data is the same whatever the function; of downsampled data each asks for its own."""
         options = self._options
-        hints = selection.hints
-        aggregates = aggregates_for(hints.func)
-        reading = Reading(
-            selection.first_ms, selection.last_ms, hints.func in COUNTER_FUNCTIONS,
-            options.deduplicate and bool(options.replica_labels), loses_resets=aggregates == (COUNTER,),
+        raw_only = options.max_source_resolution_ms == 0
+        key = () if raw_only else (aggregates_for(selection.hints.func), self._resolution(selection))
+        return Sharing(
+            key,
+            frozenset(options.replica_labels if options.deduplicate else ()),
+            # Of downsampled blocks the range decides which are chosen.
+            raw_only and WHOLE_CHUNKS.issuperset(self._components(selection)),
+        )
+
+    def select_shared(
+        self, wide: Selection, parts: Sequence[Selection], budget: Budget, context: QueryContext
+    ) -> Iterator[SharedSeriesTile]:
+        request = series_request(wide, self._options)
+        asked = dict.fromkeys(each for part in parts for each in aggregates_for(part.hints.func))
+        request.aggregates[:] = sorted(asked)
+        readings = [
+            PartReading(
+                tuple(m for m in part.matchers if m not in wide.matchers),
+                aggregates_for(part.hints.func), self._reading(part),
+            )
+            for part in parts
+        ]  # fmt: skip
+        with closing(self._batches(request, budget, context)) as batches:
+            for batch in batches:
+                yield from shared_tiles_of(batch, readings, budget)
+
+    def _resolution(self, selection: Selection) -> int:
+        return resolution_for(selection.hints, self._options.max_source_resolution_ms)
+
+    def _reading(self, selection: Selection) -> Reading:
+        options, func = self._options, selection.hints.func
+        return Reading(
+            selection.first_ms, selection.last_ms, func in COUNTER_FUNCTIONS,
+            options.deduplicate and bool(options.replica_labels), loses_resets=aggregates_for(func) == (COUNTER,),
         )  # fmt: skip
+
+    def _batches(self, request: Any, budget: Budget, context: QueryContext) -> Generator[Batch, None, None]:
         call = ProxyCall(
             cancel=self._cancel,
             on_warning=context.warn,
@@ -196,15 +168,15 @@ class FanoutStorage:
             store_matchers=self._store_matchers,
             on_usage=self.usage.append,
         )
-        batches = self._fanout.series(series_request(selection, options), budget, call)
+        batches = self._fanout.series(request, budget, call)
         try:
             for batch in batches:
                 context.check()
-                yield from tiles_of(batch, aggregates, reading, budget)
+                yield batch
         finally:
             close = getattr(batches, "close", None)
             if close is not None:
                 close()
 
 
-__all__ = ["RAW", "Fanout", "FanoutStorage", "QuerierOptions", "SeriesTile", "aggregates_for", "series_request"]
+__all__ = ["Fanout", "FanoutStorage", "QuerierOptions", "aggregates_for", "series_request"]

@@ -156,6 +156,16 @@ class Proxy:
             for store, stream in zip(plan.stores, streams, strict=False):
                 call.on_usage(StoreUsage(store.facts.address, stream.n_messages, stream.n_bytes, stream.elapsed_s))
 
+    def components(
+        self, min_time_ms: int, max_time_ms: int, matchers: tuple[Matcher, ...], store_matchers: StoreMatchers = ()
+    ) -> frozenset[str]:
+        """Of the stores that would be asked for series."""
+        left = consume_external(self._selector_labels, matchers) or ()
+        facts = [store.facts for store in self._stores()]
+        return frozenset(
+            one.component for one in facts if not refusal(one, min_time_ms, max_time_ms, left, store_matchers)
+        )
+
     def _plan(
         self,
         min_time_ms: int,

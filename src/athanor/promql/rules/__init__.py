@@ -1,0 +1,17 @@
+"""Rules of the planner: pure functions that make a query cheaper and never change its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which rules are on; to switch one off is for tests and for looking at what it does.
+
+    shared_reads: selectors that read the same series read them together. matchers: the conditions on one side of an
+    operator hold for the other side, too.
+    """
+
+    shared_reads: bool = True
+    matchers: bool = True

@@ -1,0 +1,137 @@
+"""No rule of the planner changes an answer: random queries over two shifted, gappy replicas, each rule on and off."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from athanor.model.budget import Budget
+from athanor.model.errors import AthanorError
+from athanor.promql.engine import Engine, EngineOptions
+from athanor.promql.features import Features
+from athanor.promql.rules import Rules
+from athanor.query.json_result import result_pieces
+from tests.property.replicas import ReplicaStore, shifted_replicas, storage_of
+
+FIRST_MS, LAST_MS, STEP_MS = 600_000, 3_000_000, 150_000
+OFF = Rules(shared_reads=False, matchers=False)
+SEEDS = range(4)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    made = Engine(n_threads=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def data() -> dict[int, list[ReplicaStore]]:
+    return {seed: shifted_replicas(seed) for seed in SEEDS}
+
+
+def answer(engine: Engine, stores: list[ReplicaStore], query: str, rules: Rules, is_range: bool = True) -> object:
+    """The answer's bytes and its annotations, or its error."""
+    options = EngineOptions(features=Features.all(), rules=rules)
+    process = Budget(1 << 30)
+    try:
+        with Budget(1 << 28, parent=process) as budget:
+            if is_range:
+                found = engine.range(
+                    storage_of(stores), query, FIRST_MS, LAST_MS, STEP_MS, budget=budget, options=options
+                )
+            else:
+                found = engine.instant(storage_of(stores), query, LAST_MS, budget=budget, options=options)
+            return found.type, b"".join(result_pieces(found, None)), found.warnings, found.infos
+    except AthanorError as error:
+        return type(error).__name__, str(error)
+    finally:
+        assert process.held_bytes == 0
+
+
+NAMES = st.sampled_from(["c_total", "c_total", "d_total", "g"])
+CONDITIONS = st.lists(
+    st.sampled_from(
+        ['job="a"', 'job="b"', 'job=~"a|c"', 'i!="3"', 'code="500"', 'code!=""', 'code=""', 'i=~"[0-3]"',
+         'replica="x"', 'job!~"b.*"', '__name__=~"c.*|g"']
+    ),
+    max_size=2, unique=True,
+)  # fmt: skip
+SHIFTS = st.sampled_from(["", "", "", " offset 1m", " offset 7m", " offset -2m", " @ 1800", " @ end()"])
+RANGES = st.sampled_from(["2m", "5m", "5m", "12m"])
+WINDOWS = st.sampled_from(
+    ["rate", "increase", "irate", "resets", "changes", "delta", "max_over_time", "min_over_time", "count_over_time",
+     "sum_over_time", "last_over_time", "absent_over_time", "present_over_time", "deriv", "stddev_over_time"]
+)  # fmt: skip
+MAPS = st.sampled_from(["{}", "{}", "abs({})", "-{}", "{} + 1", "{} > 2", "{} > bool 0", "timestamp({})", "ceil({})"])
+REDUCTIONS = st.sampled_from(["sum", "avg", "count", "min", "max", "stddev", "group", "topk", "quantile", "absent"])
+GROUPINGS = st.sampled_from(["", "by (job)", "by (job, code)", "by (i)", "without (i)", "without (code)"])
+OPERATORS = st.sampled_from(["+", "-", "*", "/", ">", "== bool", "and", "or", "unless", "%"])
+MATCHINGS = st.sampled_from(
+    ["", "", "on (job)", "on (job, i)", "on (i)", "on (i, code)", "ignoring (code)", "ignoring (i)", "on ()",
+     "on (job) group_left ()", "on (i) group_right (code)", "on (__name__, i)"]
+)  # fmt: skip
+
+
+@st.composite
+def leaves(draw: st.DrawFn) -> str:
+    selector = f"{draw(NAMES)}{{{','.join(draw(CONDITIONS))}}}"
+    shift = draw(SHIFTS)
+    inner = selector + shift if draw(st.booleans()) else f"{draw(WINDOWS)}({selector}[{draw(RANGES)}]{shift})"
+    return draw(MAPS).format(inner)
+
+
+@st.composite
+def vectors(draw: st.DrawFn, depth: int = 2) -> str:
+    kind = draw(st.sampled_from(["leaf", "reduced", "reduced", "joined", "joined", "subquery"])) if depth else "leaf"
+    if kind == "leaf":
+        return draw(leaves())
+    inner = draw(vectors(depth=depth - 1))
+    if kind == "reduced":
+        op = draw(REDUCTIONS)
+        if op == "absent":
+            return f"absent({inner})"
+        parameter = {"topk": "2, ", "quantile": "0.4, "}.get(op, "")
+        return f"{op} {draw(GROUPINGS)} ({parameter}{inner})"
+    if kind == "subquery":
+        return f"{draw(st.sampled_from(['max', 'sum', 'last']))}_over_time(({inner})[6m:2m])"
+    op, matching = draw(OPERATORS), draw(MATCHINGS)
+    if op in ("and", "or", "unless"):
+        matching = matching.split(" group_")[0]
+    return f"({inner}) {op} {matching} ({draw(vectors(depth=depth - 1))})"
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> str:
+    """Two parts that are likely to read the same series."""
+    name, conditions = draw(NAMES), draw(CONDITIONS)
+    sides = []
+    reduces = draw(st.booleans())
+    for _ in range(2):
+        own = sorted({*conditions, *(draw(CONDITIONS)[:1] if draw(st.booleans()) else [])})
+        selector, shift = f"{name}{{{','.join(own)}}}", draw(SHIFTS)
+        window = draw(st.sampled_from(["", "rate({})", "rate({})", "increase({})", "delta({})", "max_over_time({})"]))
+        inner = window.format(f"{selector}[{draw(RANGES)}]{shift}") if window else selector + shift
+        inner = draw(MAPS).format(inner)
+        op = draw(st.sampled_from(["sum", "count", "avg", "max"]))
+        sides.append(f"{op} {draw(GROUPINGS)} ({inner})" if reduces else f"({inner})")
+    return f"{sides[0]} {draw(st.sampled_from(['/', '-', 'or', '+ on (job, i)']))} {sides[1]}"
+
+
+RATIO = 'sum by (job) (rate(c_total{code="500"}[5m])) / sum by (job) (rate(c_total[5m]))'
+SHARING = Rules(shared_reads=True, matchers=False)
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(query=st.one_of(pairs(), pairs(), vectors()), seed=st.sampled_from(SEEDS), is_range=st.booleans())
+@example(query=RATIO, seed=0, is_range=True)
+@example(query="c_total - c_total offset 1m", seed=1, is_range=True)
+@example(query="sum(rate(c_total[5m])) / count(rate(c_total[5m]))", seed=1, is_range=True)
+@example(query="sum by (job) (rate(c_total[5m])) / sum by (job) (rate(c_total[12m]))", seed=2, is_range=True)
+@example(query="sum(increase(g[2m])) / sum(delta(g{job='a'}[5m]))", seed=2, is_range=True)
+@example(query="sum(rate(g[5m])) / sum(rate(g{code='500'}[5m]))", seed=2, is_range=True)
+@example(query="sum(c_total{replica='x'}) - sum(c_total)", seed=3, is_range=True)
+def test_reading_together_changes_no_answer(engine, data, query, seed, is_range):
+    apart = answer(engine, data[seed], query, OFF, is_range)
+    assert answer(engine, data[seed], query, SHARING, is_range) == apart
