@@ -92,7 +92,8 @@ class _PartRows:
 
 class SharedSeriesTile:
     """Some complete series that several selections read. Each sees the series and chunks that it would have been sent
-    for its own conditions and its own time, and deduplicates them alone; only decoding is done once."""
+    for its own conditions and its own time, and deduplicates them alone; only decoding is done once. Samples outside
+    that time may be among them, as they are in chunks that reach beyond it."""
 
     def __init__(
         self, labels: LabelTable, bound: int, chunks: ChunkTable, starts: I64, parts: Sequence[PartReading], held: _Held
@@ -136,9 +137,20 @@ class SharedSeriesTile:
             self._decoded = decode_chunks(self._chunks, np.arange(first, end), workspace)
         decoded = self._decoded
         if rows.chunks.size != end - first:
+            if rows.series.size == len(self.labels) and self._is_only_later_or_earlier(decoded, how.reading.mode):
+                return Samples(decoded.ts_ms, decoded.values, decoded.offsets[self._starts - first])
             decoded = _taken(decoded, rows.chunks - first, workspace)
         bounds = self._chunks.first_ms[rows.chunks], self._chunks.last_ms[rows.chunks]
         return join_or_fold(decoded, rows.starts, *bounds, how.reading, workspace, mode=how.reading.mode)
+
+    def _is_only_later_or_earlier(self, decoded: Samples, mode: int) -> bool:
+        """Whether chunks outside a part's time can stay: one replica alone, read as it is; no window looks there."""
+        own = slice(int(self._starts[0]), int(self._starts[-1]))
+        starts = self._starts - own.start
+        bounds = (np.ascontiguousarray(c[own]) for c in (self._chunks.first_ms, self._chunks.last_ms))
+        if kernels.count_overlaps(starts, *bounds):
+            return False
+        return not mode or not kernels.count_irregular(decoded.values, decoded.offsets[starts])
 
     def alike(self, part: int, other: int) -> bool:
         first, second = self._parts[part], self._parts[other]

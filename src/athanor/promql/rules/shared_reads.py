@@ -86,14 +86,23 @@ def _is_own(rows: Operator, uses: Counter[Operator]) -> bool:
 
 
 def _part(consumer: Operator, rows: Operator) -> list[Part]:
-    """The part, where its scalars are plain numbers: nothing else is evaluated, or noted, out of turn."""
+    """The part, where its scalars are plain numbers: nothing else is evaluated, or noted, out of turn.
+
+    Functions that look at samples outside of their windows read alone: what lies there depends on what is read.
+    """
     chain = _chain(rows)
     leaf = chain[-1]
-    if not isinstance(leaf, plan.Read | plan.Window) or leaf.selection is None or leaf.scalars:
+    if not isinstance(leaf, plan.Read | plan.Window) or leaf.selection is None or _looks_outside(leaf):
         return []
     numbers = all(isinstance(s, plan.Constant | plan.Time) for operator in chain for s in operator.scalars)
     windows = any(isinstance(operator, plan.Window) and operator.scalars for operator in chain)
     return [Part(consumer, rows, leaf, leaf.selection)] if numbers and not windows else []
+
+
+def _looks_outside(leaf: plan.Read | plan.Window) -> bool:
+    if isinstance(leaf, plan.Read):
+        return leaf.wanted not in ("value", "time")
+    return leaf.extended is not None or leaf.name in X_FUNCTIONS
 
 
 def _state_parts(operator: Operator) -> list[Part]:
@@ -159,19 +168,14 @@ def _with_likes(members: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def _computes_for(known: Part, part: Part) -> bool:
-    key = _leaf_key(part.leaf)
-    if key is None or key != _leaf_key(known.leaf):
-        return False
     first, second = known.selection, part.selection
     same_time = (first.first_ms, first.last_ms) == (second.first_ms, second.last_ms)
-    return same_time and set(first.matchers) <= set(second.matchers)
+    return same_time and set(first.matchers) <= set(second.matchers) and _leaf_key(known.leaf) == _leaf_key(part.leaf)
 
 
-def _leaf_key(leaf: plan.Read | plan.Window) -> tuple[Any, ...] | None:
-    """What a leaf computes of samples; None for what is not worth telling apart."""
+def _leaf_key(leaf: plan.Read | plan.Window) -> tuple[Any, ...]:
+    """What a leaf computes of samples."""
     place = leaf.grid, leaf.first_ms, leaf.step_ms, leaf.skip_buckets
     if isinstance(leaf, plan.Read):
-        return ("read", *place, leaf.lookback_ms, leaf.wanted) if leaf.wanted in ("value", "time") else None
-    if leaf.extended is not None or leaf.name in X_FUNCTIONS:
-        return None
+        return ("", *place, leaf.lookback_ms, leaf.wanted)
     return (leaf.name, *place, leaf.range_ms, leaf.keeps_name)
