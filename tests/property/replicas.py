@@ -100,8 +100,9 @@ def shifted_replicas(seed: int, n_series: int = 6) -> list[ReplicaStore]:
     kept: tuple[list[Sequenced], list[Sequenced]] = ([], [])
     for name, number in itertools.product(("c_total", "d_total", "g"), range(n_series)):
         labels = {"__name__": name, "job": "ab"[number % 2], "i": str(number)}
-        if number % 3:
-            labels["code"] = ("200", "500")[number % 3 - 1]
+        code = (number + (name == "d_total")) % 3
+        if code:
+            labels["code"] = ("200", "500")[code - 1]
         times = np.arange(-1_200_000, SPAN_MS, SCRAPE_MS)
         if rng.random() < 0.2:
             times = times[times > rng.integers(0, SPAN_MS)]

@@ -137,3 +137,50 @@ SHARING = Rules(shared_reads=True, matchers=False)
 def test_reading_together_changes_no_answer(engine, data, query, seed, is_range):
     apart = answer(engine, data[seed], query, OFF, is_range)
     assert answer(engine, data[seed], query, SHARING, is_range) == apart
+
+
+MATCHERS = Rules(shared_reads=False, matchers=True)
+
+
+SIDES = st.sampled_from(
+    ["{}", "{}", "{}", "last_over_time({}[5m])", "rate({}[5m])", "abs({})", "({} > 1)", "-{}", "timestamp({})",
+     "count by (job, code) ({})", "group without (i) ({})", "sum by (job) ({})", "count by (i, job) ({})", "count({})",
+     "topk by (job) (1, {})", "max_over_time({}[4m:2m])", "({} and on (job) d_total{{i='1'}})",
+     "(g{{job='b'}} unless on (i) {})", "({} * on (job) group_left () sum by (job) (g{{job='a'}}))"]
+)  # fmt: skip
+
+
+@st.composite
+def joins(draw: st.DrawFn) -> str:
+    """Two sides, of which either may have conditions that the other has not."""
+    left, right = (draw(SIDES).format(f"{draw(NAMES)}{{{','.join(draw(CONDITIONS))}}}") for _ in range(2))
+    op, matching = draw(OPERATORS), draw(MATCHINGS)
+    if op in ("and", "or", "unless"):
+        matching = matching.split(" group_")[0]
+    return f"{left} {op} {matching} {right}"
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@given(query=st.one_of(joins(), joins(), vectors()), seed=st.sampled_from(SEEDS), is_range=st.booleans())
+@example(query="c_total{job='a'} / on (i) d_total", seed=0, is_range=True)
+@example(query="c_total{job='a'} and on (job) {__name__=~'c.*|g'}", seed=0, is_range=False)
+@example(query="c_total{code='500'} * on (job, i) group_right () count by (job) (rate(g[5m]))", seed=1, is_range=True)
+@example(query="c_total{replica='x'} - d_total", seed=1, is_range=True)
+@example(query="c_total{job='a'} / on (job) group_left () g", seed=0, is_range=True)
+@example(query="c_total{job='a'} + on (job) group_left () sum by (job) (rate(g[5m]))", seed=0, is_range=True)
+@example(query="c_total{code='500'} unless g", seed=2, is_range=True)
+@example(query="c_total{job='a'} == bool ignoring (job) d_total", seed=2, is_range=True)
+@example(query="c_total unless on (job) d_total{job='a'}", seed=0, is_range=True)
+@example(query="c_total{job='a'} or c_total", seed=0, is_range=True)
+@example(query="d_total and sum by (job, i) (c_total{code='500'})", seed=0, is_range=True)
+@example(query="c_total{code='500'} and on (code) rate(g{i='0'}[5m])", seed=0, is_range=True)
+@example(query="c_total{i='1'} + fill (0) d_total", seed=0, is_range=True)
+def test_conditions_of_the_other_side_change_no_answer(engine, data, query, seed, is_range):
+    plain = answer(engine, data[seed], query, OFF, is_range)
+    assert answer(engine, data[seed], query, MATCHERS, is_range) == plain
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+@given(query=st.one_of(joins(), pairs(), vectors()), seed=st.sampled_from(SEEDS))
+def test_all_rules_together_change_no_answer(engine, data, query, seed):
+    assert answer(engine, data[seed], query, Rules()) == answer(engine, data[seed], query, OFF)

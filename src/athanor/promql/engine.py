@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget
 from athanor.model.cancel import NEVER, CancelToken
-from athanor.model.select import Storage
+from athanor.model.select import Selection, SharedReads, Storage
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
 from athanor.promql.ast import Node, StringLiteral, children, unwrap
@@ -25,6 +26,7 @@ from athanor.promql.preprocess import QueryWindow, preprocess, require_range_typ
 from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
 from athanor.promql.rules import Rules
+from athanor.promql.rules.matchers import with_conditions
 from athanor.promql.x_functions import refuse_subqueries
 
 MAX_DEPTH = 5_000  # levels of a tree; evaluation follows it with Python's own stack
@@ -151,12 +153,19 @@ class Engine:
             options.lookback_ms, options.default_step_ms, options.delayed_names, is_range,
             options.features.since_3_10, options.use_start_timestamps, options.rules,
         )  # fmt: skip
-        planner = Planner(tree, {read.selector: read.selection for read in reads}, settings, budget.take)
+        selections = {read.selector: read.selection for read in reads}
+        if options.rules.matchers:
+            selections = with_conditions(tree, selections, partial(_hidden_labels, storage))
+        planner = Planner(tree, selections, settings, budget.take)
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes)
         return _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
 
     def close(self) -> None:
         self._runner.close()
+
+
+def _hidden_labels(storage: Storage, selection: Selection) -> frozenset[str]:
+    return storage.sharing(selection).hidden_labels if isinstance(storage, SharedReads) else frozenset()
 
 
 def _check_depth(tree: Node) -> None:
