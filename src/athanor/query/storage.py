@@ -27,6 +27,8 @@ SAMPLE_INTERVAL_MS = 15_000
 # These answer chunks as they are; Prometheus' remote read, and so a sidecar, cuts them to the range that is asked for.
 WHOLE_CHUNKS = frozenset({"store", "receive", "rule"})
 
+SERIES_HASH_LABEL = "__cf_series_hash__"  # where a store that leaves out labels puts a hash of all of them
+
 COUNTER_FUNCTIONS = frozenset({"rate", "increase", "irate", "resets"})
 # Over a range, these look at half of it for the resolution, so that a window holds at least two samples.
 HALF_RANGE_FUNCTIONS = COUNTER_FUNCTIONS - {"resets"} | {
@@ -85,12 +87,9 @@ def series_request(selection: Selection, options: QuerierOptions) -> Any:
     )
     if options.deduplicate and options.replica_labels:
         request.without_replica_labels.extend(options.replica_labels)
-    request.query_hints.step_millis = hints.step_ms
-    request.query_hints.func.name = hints.func
-    request.query_hints.range.millis = hints.range_ms
-    if hints.grouping or hints.by:
-        request.query_hints.grouping.by = hints.by
-        request.query_hints.grouping.labels.extend(hints.grouping)
+    # compat: the other hints stay away. Sidecars of Thanos 0.25 to 0.33 would take a function or a grouping as leave to
+    # answer what it makes of the series, and a store that leaves out labels cannot be merged with one that does not.
+    request.query_hints.series_hash_label_name = SERIES_HASH_LABEL
     return request
 
 
