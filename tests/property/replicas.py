@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -35,11 +36,15 @@ class Sequenced:
 
 
 class Call:
-    def __init__(self, frames: Iterator[bytes]) -> None:
-        self._frames = frames
+    """delay_s: before each frame."""
+
+    def __init__(self, frames: Iterator[bytes], delay_s: float) -> None:
+        self._frames, self._delay_s = frames, delay_s
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._frames
+        for frame in self._frames:
+            time.sleep(self._delay_s)
+            yield frame
 
     def cancel(self) -> None:
         """Nothing runs on."""
@@ -48,12 +53,12 @@ class Call:
 class ReplicaStore:
     """A store of one replica, whose series carry the label ``replica``; answers whole chunks, as a gateway does."""
 
-    def __init__(self, replica: str, series: Sequence[Sequenced], frame_series: int = 2) -> None:
+    def __init__(self, replica: str, series: Sequence[Sequenced]) -> None:
         self.facts = StoreFacts(
             address=replica, component="store", label_sets=((("replica", replica),),),
             supports_without_replica_labels=True,
         )  # fmt: skip
-        self._frame_series = frame_series
+        self.frame_series, self.delay_s = 2, 0.0
         self._labels = [{**one.labels, "replica": replica} for one in series]
         flat = [sample for one in series for sample in one.samples]
         offsets = np.cumsum([0, *(len(one.samples) for one in series)])
@@ -77,7 +82,8 @@ class ReplicaStore:
         rows = [np.flatnonzero((chunks.series == i) & inside) for i in wanted]
         owners = np.repeat(np.arange(len(wanted), dtype=np.int32), [len(r) for r in rows])
         table = take_chunks(chunks, np.concatenate([np.empty(0, np.int64), *rows]).astype(np.int64), owners)
-        return Call(write_series_frames(label_table([sets[i] for i in wanted]), table, self._frame_series))
+        frames = write_series_frames(label_table([sets[i] for i in wanted]), table, self.frame_series)
+        return Call(frames, self.delay_s)
 
 
 def storage_of(stores: Sequence[ReplicaStore]) -> FanoutStorage:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -12,7 +18,9 @@ from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from athanor.promql.rules import Rules
 from athanor.query.json_result import result_pieces
+from athanor.store.service import services
 from tests.property.replicas import ReplicaStore, shifted_replicas, storage_of
+from tests.unit.query.conftest import LocalStore, open_gateway
 
 FIRST_MS, LAST_MS, STEP_MS = 600_000, 3_000_000, 150_000
 OFF = Rules(shared_reads=False, matchers=False)
@@ -32,18 +40,26 @@ def data() -> dict[int, list[ReplicaStore]]:
     return {seed: shifted_replicas(seed)[: 1 if seed in ONE_REPLICA else 2] for seed in SEEDS}
 
 
-def answer(engine: Engine, stores: list[ReplicaStore], query: str, rules: Rules, is_range: bool = True) -> object:
+@dataclass(frozen=True)
+class Steps:
+    first_ms: int = FIRST_MS
+    last_ms: int = LAST_MS
+    step_ms: int = STEP_MS
+
+
+def answer(
+    engine: Engine, stores: Sequence[Any], query: str, rules: Rules, is_range: bool = True, steps: Steps = Steps()
+) -> object:
     """The answer's bytes and its annotations, or its error."""
     options = EngineOptions(features=Features.all(), rules=rules)
     process = Budget(1 << 30)
     try:
         with Budget(1 << 28, parent=process) as budget:
             if is_range:
-                found = engine.range(
-                    storage_of(stores), query, FIRST_MS, LAST_MS, STEP_MS, budget=budget, options=options
-                )
+                times = steps.first_ms, steps.last_ms, steps.step_ms
+                found = engine.range(storage_of(stores), query, *times, budget=budget, options=options)
             else:
-                found = engine.instant(storage_of(stores), query, LAST_MS, budget=budget, options=options)
+                found = engine.instant(storage_of(stores), query, steps.last_ms, budget=budget, options=options)
             return found.type, b"".join(result_pieces(found, None)), found.warnings, found.infos
     except AthanorError as error:
         return type(error).__name__, str(error)
@@ -184,3 +200,61 @@ def test_conditions_of_the_other_side_change_no_answer(engine, data, query, seed
 @given(query=st.one_of(joins(), pairs(), vectors()), seed=st.sampled_from(SEEDS))
 def test_all_rules_together_change_no_answer(engine, data, query, seed):
     assert answer(engine, data[seed], query, Rules()) == answer(engine, data[seed], query, OFF)
+
+
+# ---- native histograms: two recorded replicas, with floats among them, gauges and custom buckets
+
+GOLDEN = Path(__file__).parents[1] / "golden/histograms/blocks"
+T0_MS = 1_700_006_400_000
+NATIVE_STEPS = Steps(T0_MS + 300_000, T0_MS + 1_200_000, 60_000)
+NATIVE_NAMES = st.sampled_from(["nh_int", "nh_int", "nh_mix", "nh_mix", "nh_gauge", "nh_custom", "f_total", "nh_flt"])
+NATIVE_CONDITIONS = st.sampled_from(["", "", 'inst="a"', 'inst="b"', 'g="x"', 'inst=~"a|b",g="x"'])
+NATIVE_PARTS = st.sampled_from(
+    ["sum({})", "avg by (inst) ({})", "count by (g) ({})", "max({})", "{}", "{}", "histogram_count({})", "abs({})",
+     "group by (inst) ({})", "histogram_count(sum by (inst) ({}))", "{} * 2"]
+)  # fmt: skip
+NATIVE_WINDOWS = st.sampled_from(
+    ["rate", "increase", "irate", "delta", "sum_over_time", "avg_over_time", "count_over_time", "max_over_time",
+     "last_over_time", "resets", "changes"]
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def native(tmp_path_factory: pytest.TempPathFactory) -> list[LocalStore]:
+    stores = []
+    for block in sorted(GOLDEN.iterdir()):
+        place = tmp_path_factory.mktemp(block.name)
+        shutil.copytree(block, place / "bucket" / block.name)
+        gateway = open_gateway(place / "bucket", place / "store")
+        stores.append(LocalStore(services(gateway, lambda: -(2**62), lambda: 2**62)))
+    assert len(stores) > 1
+    return stores
+
+
+@st.composite
+def native_queries(draw: st.DrawFn) -> str:
+    name, sides = draw(NATIVE_NAMES), []
+    for _ in range(2):
+        selector = f"{name}{{{draw(NATIVE_CONDITIONS)}}}"
+        shift = draw(st.sampled_from(["", "", " offset 1m", " offset 5m"]))
+        if draw(st.booleans()):
+            inner = f"{draw(NATIVE_WINDOWS)}({selector}[{draw(RANGES)}]{shift})"
+        else:
+            inner = selector + shift
+        sides.append(draw(NATIVE_PARTS).format(inner))
+        name = draw(st.sampled_from([name, name, "nh_int"]))
+    matching = draw(st.sampled_from(["", "", "on (inst)", "on ()"]))
+    return f"{sides[0]} {draw(st.sampled_from(['-', '+', '/', 'and', 'unless', 'or']))} {matching} {sides[1]}"
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(query=native_queries(), is_range=st.booleans())
+@example(query="sum(rate(nh_mix[5m])) - sum(rate(nh_mix{inst='a'}[5m]))", is_range=True)
+@example(query="nh_int - nh_int offset 5m", is_range=True)
+@example(query="nh_int{inst='a'} and sum_over_time(nh_mix[5m])", is_range=True)
+@example(query="f_total{inst='a'} and on (inst) count by (inst) (nh_mix)", is_range=True)
+@example(query="f_total{inst='a'} and on (inst) sum by (inst) (nh_mix)", is_range=True)
+def test_histograms_are_answered_as_without_the_rules(engine, native, query, is_range):
+    plain = answer(engine, native, query, OFF, is_range, NATIVE_STEPS)
+    for rules in (SHARING, MATCHERS, Rules()):
+        assert answer(engine, native, query, rules, is_range, NATIVE_STEPS) == plain
