@@ -86,7 +86,7 @@ class ReplicaStore:
         return Call(frames, self.delay_s)
 
 
-def storage_of(stores: Sequence[ReplicaStore]) -> FanoutStorage:
+def storage_of(stores: Sequence[ReplicaStore], cancel: CancelToken | None = None) -> FanoutStorage:
     """What the engine reads: replicas are merged by the penalty rule."""
     proxy = Proxy(lambda: stores)  # type: ignore[arg-type,return-value]
 
@@ -94,7 +94,7 @@ def storage_of(stores: Sequence[ReplicaStore]) -> FanoutStorage:
         return proxy.components(selection.first_ms, selection.last_ms, selection.matchers)
 
     options = QuerierOptions(deduplicate=True, replica_labels=("replica",))
-    return FanoutStorage(proxy, options, CancelToken(), components=components)
+    return FanoutStorage(proxy, options, cancel or CancelToken(), components=components)
 
 
 def shifted_replicas(seed: int, n_series: int = 6) -> list[ReplicaStore]:

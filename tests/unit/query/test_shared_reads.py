@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from athanor.model.budget import Budget, OverBudget
+from athanor.model.cancel import Cancelled, CancelToken
 from athanor.model.matchers import Matcher, MatchType
 from athanor.model.select import Selection, Sharing
 from athanor.promql import joint
@@ -124,6 +127,23 @@ def test_reductions_that_read_together_hold_tiles_and_not_series(engine):
     with Budget(1 << 24) as budget:
         engine.range(storage, query, FIRST_MS, LAST_MS, STEP_MS, budget=budget)
     assert budget.peak_bytes < n_series * n_steps * cell_bytes
+
+
+@pytest.mark.parametrize("query", [RATIO, "c_total - c_total offset 1m", "absent(g) or max(g offset 1m)"])
+def test_a_query_that_is_given_up_ends_with_what_it_was_reading(engine, query):
+    stores = shifted_replicas(1, n_series=40)
+    for store in stores:
+        store.delay_s = 0.1
+    token, process = CancelToken().child(timeout_s=0.3), Budget(1 << 28)
+    begin = time.monotonic()
+    with Budget(1 << 27, parent=process) as budget, pytest.raises(Cancelled):
+        engine.range(storage_of(stores, token), query, FIRST_MS, LAST_MS, STEP_MS, budget=budget, cancel=token)
+    assert time.monotonic() - begin < 1.5  # all frames take two seconds
+    assert process.held_bytes == 0
+    # and the workers are free for others
+    for store in stores:
+        store.delay_s = 0.0
+    assert ask(engine, stores, query, 1 << 27)[0].block is not None
 
 
 # ---- the rule itself
