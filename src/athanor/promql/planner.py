@@ -28,7 +28,6 @@ from athanor.promql.ast import (
     Subquery,
     Unary,
     VectorSelector,
-    fold,
     unwrap,
 )
 from athanor.promql.errors import QueryError
@@ -39,6 +38,7 @@ from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import Wanted
 from athanor.promql.rules import Rules
+from athanor.promql.rules.equal_parts import structures
 from athanor.promql.signatures import FUNCTIONS as SIGNATURES
 from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.windows import WINDOW_FUNCTIONS
@@ -79,49 +79,6 @@ class Range:
     extended: Extended | None = None
 
 
-def structures(root: Node, selections: Mapping[VectorSelector, Selection]) -> dict[Node, int]:
-    """Numbers of nodes, equal for nodes that read and compute the same, wherever they stand in the text."""
-    numbers: dict[tuple[Any, ...], int] = {}
-    found: dict[Node, int] = {}
-
-    def combine(node: Node, kids: list[int]) -> int:
-        if isinstance(node, Paren):
-            number = kids[0]
-        else:
-            key = (type(node), *_own(node, selections), *kids)
-            number = numbers.setdefault(key, len(numbers))
-        found[node] = number
-        return number
-
-    fold(root, combine)
-    return found
-
-
-def _own(node: Node, selections: Mapping[VectorSelector, Selection]) -> tuple[Any, ...]:
-    match node:
-        case NumberLiteral():
-            return (node.value.hex(),)
-        case StringLiteral():
-            return (node.value,)
-        case VectorSelector():
-            kept = node.anchored, node.smoothed, node.skip_buckets
-            return (selections[node], node.offset_ns, node.timestamp_ms, *kept)
-        case MatrixSelector():
-            return (node.range_ns,)
-        case Subquery():
-            return (node.range_ns, node.step_ns, node.offset_ns, node.timestamp_ms)
-        case Call():
-            return (node.function.name,)
-        case Aggregation():
-            return (node.op, node.grouping, node.without)
-        case Binary():
-            return (node.op, node.matching, node.return_bool)
-        case Unary():
-            return (node.op,)
-        case _:
-            return ()
-
-
 @dataclass(slots=True)
 class Planner:
     """Plans of one query's nodes. reserve: asks the budget for what planning itself makes possible."""
@@ -130,12 +87,13 @@ class Planner:
     selections: Mapping[VectorSelector, Selection]
     settings: Settings
     reserve: Callable[[str, int], None]
-    _numbers: dict[Node, int] = field(init=False)
+    _numbers: dict[Node, int] = field(init=False, default_factory=dict)
     _made: dict[tuple[int, StepGrid], Operator] = field(init=False, default_factory=dict)
     _uses: Counter[Operator] = field(init=False, default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._numbers = structures(self.root, self.selections)
+        if self.settings.rules.equal_parts:
+            self._numbers = structures(self.root, self.selections)
 
     def plan(self, node: Node, grid: StepGrid) -> Operator:
         """The plan of a vector or scalar node at these steps."""

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 class Rules:
     """Which rules are on; to switch one off is for tests and for looking at what it does.
 
-    shared_reads: selectors that read the same series read them together. matchers: the conditions on one side of an
-    operator hold for the other side, too.
+    equal_parts: what reads and computes the same is evaluated once. shared_reads: selectors of the same series read
+    them together. matchers: the conditions on one side of an operator hold for the other side, too.
     """
 
+    equal_parts: bool = True
     shared_reads: bool = True
     matchers: bool = True
