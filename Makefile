@@ -51,7 +51,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/mypy
 	$(BIN)/mypy --explicit-package-bases demo
 
-bench: warm  ## the query set against Prometheus and VictoriaMetrics; writes docs/benchmarks.md
+bench: warm  ## the query set against Prometheus and VictoriaMetrics (BENCH="--set all": two sets); writes docs/benchmarks.md
 	@$(BIN)/python -m demo.programs prometheus victoria-metrics
 	$(BIN)/python -m bench.run --rounds $(ROUNDS) $(BENCH)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 STEP_S = 30
+CURRENT = ("Athanor", "Thanos")
+"""Servers that speak the language of Prometheus 3; the others are older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +17,18 @@ class Query:
     functions extrapolate differently), so its answer is timed and not compared. edge_s: at multiples of it a sample
     stands exactly on the left edge of a window, which Prometheus before 3.0 includes; those points are not compared.
     has_ties: equal values compete for a place, and servers choose among them differently; values are compared, labels
-    are not.
+    are not. step_s: of the range query. other_text: how the other servers, which are older, spell it.
     """
 
     text: str
     own_semantics: bool = False
     edge_s: int = 0
     has_ties: bool = False
+    step_s: int = STEP_S
+    other_text: str = ""
+
+    def spelled_for(self, server: str) -> str:
+        return self.text if server in CURRENT or not self.other_text else self.other_text
 
 
 QUERIES = (

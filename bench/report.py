@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from bench.bars import prometheus_bars, times_ms, victoria_bars
 from bench.servers import PAUSE_S
 
 if TYPE_CHECKING:
@@ -27,6 +28,16 @@ any.
 
 """
 
+MORE_HEAD = """## The second set
+
+Each family of operators, and the queries that [thanos-io/promql-engine](https://github.com/thanos-io/promql-engine)
+publishes as its benchmark, put in terms of this data (`bench/more_queries.py`). The rules are the same; {more_rounds}
+rounds; answers were compared in the first of them, and the time of another answer does not count. A dash stands where
+VictoriaMetrics does not know a query or means something else by it ({n_dashes} of {n_queries}); where it merely
+extrapolates its own way (rates and the like) it is timed. Windows of six hours have a step of 5 minutes.
+
+"""
+
 
 def machine() -> str:
     """The machine in words."""
@@ -44,16 +55,48 @@ def _facts(results: Mapping[str, Any]) -> dict[str, Any]:
     return {"machine": results["machine"], "rounds": results["rounds"], "series": results["series"], "when": when}
 
 
-def page(table: Table, results: Mapping[str, Any]) -> str:
+def page(table: Table, more: Table, results: Mapping[str, Any]) -> str:
+    lines = [HEAD.format(**_facts(results)), *_table(table, _cell, _ratio), *_sums(table), ""]
+    bars = victoria_bars(times_ms(table, "VictoriaMetrics"))
+    bars += [] if more else prometheus_bars(times_ms(table, "Prometheus"))
+    lines += [*(bar.line for bar in bars), *[""] * bool(bars), *_wrong(table), *_more(table, more, results)]
+    lines += ["## Beside it", "", *_memory(results)]
+    if "resources" in results:
+        lines += [*resource_lines(results["resources"]), *_neighbour_lines(results["neighbours_ms"])]
+    for name, output in results.get("kernels", {}).items():
+        is_table = output.startswith("|")
+        lines += ["", f"## `bench/{name}.py`: one core", "", *([] if is_table else ["```"]), output.rstrip()]
+        lines += [] if is_table else ["```"]
+    return "\n".join(lines) + "\n"
+
+
+def _table(table: Table, cell: Callable[[Row], str], ratio: Callable[[Mapping[str, Row], str], str]) -> list[str]:
     names = list(next(iter(table.values())))
     others = [name for name in names if name != "Athanor"]
     head = ["query", *names, *(f"{name} / Athanor" for name in others)]
-    lines = [HEAD.format(**_facts(results))]
-    lines += [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
-    counted = {query: rows for query, rows in table.items() if "gzip" not in query}
+    lines = [_row(head), _row(["---"] + ["---:"] * (len(head) - 1))]
     for query, rows in table.items():
-        cells = [_cell(rows[name]) for name in names]
-        lines.append(_row([f"`{query}`", *cells, *(_ratio(rows, name) for name in others)]))
+        lines.append(_row([f"`{query}`", *(cell(rows[n]) for n in names), *(ratio(rows, n) for n in others)]))
+    return lines
+
+
+def _more(table: Table, more: Table, results: Mapping[str, Any]) -> list[str]:
+    """The second table and, of both, how far they are from Prometheus."""
+    if not more:
+        return []
+    n_dashes = sum("VictoriaMetrics" in rows and not _is_right(rows["VictoriaMetrics"]) for rows in more.values())
+    facts = {"more_rounds": results["more_rounds"], "n_dashes": n_dashes, "n_queries": len(more)}
+    lines = [MORE_HEAD.format(**facts), *_table(more, _cell_or_dash, _ratio_or_dash), ""]
+    wrong = {query: {"Athanor": rows["Athanor"]} for query, rows in more.items() if "Prometheus" in rows}
+    bars = prometheus_bars(times_ms({**table, **more}, "Prometheus"))
+    return [*lines, *_wrong(wrong), *(["Of both sets:", "", *(bar.line for bar in bars), ""] if bars else [])]
+
+
+def _sums(table: Table) -> list[str]:
+    names = list(next(iter(table.values())))
+    others = [name for name in names if name != "Athanor"]
+    counted = {query: rows for query, rows in table.items() if "gzip" not in query}
+    lines = []
     sums = {name: sum(_median(rows[name]) for rows in counted.values()) for name in names}
     cpu = {name: sum(_cpu(rows[name]) for rows in counted.values()) for name in names}
     ratios = [f"**{sums[name] / sums['Athanor']:.2f}**" if sums["Athanor"] else "" for name in others]
@@ -63,14 +106,7 @@ def page(table: Table, results: Mapping[str, Any]) -> str:
     first = {name: sum(_first(rows[name]) for rows in counted.values()) for name in names}
     ratios = [f"{first[name] / first['Athanor']:.2f}" if first["Athanor"] else "" for name in others]
     lines.append(_row(["first round after the start, sum", *(f"{first[n]:,.0f}" for n in names), *ratios]))
-    lines += ["", *_wrong(table), "## Beside it", "", *_memory(results)]
-    if "resources" in results:
-        lines += [*resource_lines(results["resources"]), *_neighbour_lines(results["neighbours_ms"])]
-    for name, output in results.get("kernels", {}).items():
-        is_table = output.startswith("|")
-        lines += ["", f"## `bench/{name}.py`: one core", "", *([] if is_table else ["```"]), output.rstrip()]
-        lines += [] if is_table else ["```"]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _neighbour_lines(sums_ms: Mapping[str, float]) -> list[str]:
@@ -123,6 +159,18 @@ def _cell(row: Row) -> str:
     return f"{text} **other answer**" if row.wrong else text
 
 
+def _is_right(row: Row) -> bool:
+    return bool(row.elapsed_s) and not row.wrong
+
+
+def _cell_or_dash(row: Row) -> str:
+    return _cell(row) if _is_right(row) else "–"
+
+
+def _ratio_or_dash(rows: Mapping[str, Row], name: str) -> str:
+    return _ratio(rows, name) if _is_right(rows[name]) else "–"
+
+
 def _ratio(rows: Mapping[str, Row], name: str) -> str:
     mine, other = rows["Athanor"], rows[name]
     if mine.wrong or not mine.elapsed_s or not other.elapsed_s:
@@ -137,7 +185,7 @@ def _wrong(table: Table) -> list[str]:
 
 def _memory(results: Mapping[str, Any]) -> list[str]:
     lines = []
-    for name, peaks in results["peak_rss_mb"].items():
+    for name, peaks in results.get("more_peak_rss_mb", results["peak_rss_mb"]).items():
         idle = results["idle_rss_mb"][name]
         parts = ("store", "query") if len(peaks) == 2 else ("one process",)
         figures = ", ".join(

@@ -1,11 +1,12 @@
 """``make bench``: the query set against Prometheus and VictoriaMetrics, one table.
 
-    python -m bench.run [--rounds 9] [--only-athanor] [--quick] [--data-dir bench-data]
+    python -m bench.run [--rounds 9] [--set first|all] [--only-athanor] [--quick] [--data-dir bench-data]
 
 1,000 series x 24 h at 15 s in blocks of 2 h, the same blocks in every server. Each round asks every query of every
 server in turn and shifts start and end by another multiple of 30 s, so that no answer can be a kept one. The first
 round after the start is a row of its own, the others count by their medians. Answers are compared value by value
 before a time counts. Writes docs/benchmarks.md and docs/benchmarks.json; ends with 1 where an answer is wrong.
+``--set all`` asks the second set, too, in rounds of its own and compares its answers in the first of them.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from bench import report
 from bench.answers import Matrix, difference, ranked, read_matrix, without_edges
 from bench.generate import BLOCK_MS, FIRST_MS, query_series, write_blocks
 from bench.measure import Answer, AnswerError, cpu_s, get, reset_peak, rss_mb
+from bench.more_queries import MORE_QUERIES
 from bench.queries import GZIP_QUERY, QUERIES, STEP_S, Query
 from bench.resources import measure_resources
 from bench.series_call import measure_series_call
@@ -74,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--only-athanor", action="store_true", help="no other server, nothing compared, no file written"
     )
     parser.add_argument("--quick", action="store_true", help="four queries, no file written")
+    parser.add_argument("--set", choices=("first", "all"), default="first", help="all: the second set of queries, too")
+    parser.add_argument("--more-rounds", type=int, default=3, help="measured rounds of the second set")
     parser.add_argument(
         "--series", type=int, default=N_SERIES, help="of the generated data; other than the default: a page of its own"
     )
@@ -92,7 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
     queries = [q for i, q in enumerate(QUERIES) if not options.quick or i in QUICK]
     results: dict[str, Any] = {
         "machine": report.machine(), "rounds": options.rounds, "series": options.series,
+        "more_rounds": options.more_rounds,
     }  # fmt: skip
+    more: Table = {}
     with contextlib.ExitStack() as stack:
         servers = start_servers(blocks, work, options.only_athanor, options.thanos, stack)
         results["idle_rss_mb"] = {s.name: [rss_mb(p.pid) for p in s.processes] for s in servers}
@@ -100,19 +106,29 @@ def main(arguments: list[str] | None = None) -> int:
             reset_peak(process.pid)
         table = run_rounds(servers, queries, options.rounds, options.series)
         results["peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
-    results["table"] = {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
+        if options.set == "all":
+            more = run_more_rounds(servers, options.more_rounds)
+            results["more_peak_rss_mb"] = {s.name: [rss_mb(p.pid, "VmHWM") for p in s.processes] for s in servers}
+    results["table"], results["more"] = as_json(table), as_json(more)
     if is_whole:
         results["neighbours_ms"] = run_neighbours(blocks, work, queries, options.rounds)
         results["resources"] = more_figures(directory, work)
         results["kernels"] = {name: kernel_rates(name) for name in KERNEL_SCRIPTS if not options.quick}
-    page = report.page(table, results)
+    page = report.page(table, more, results)
     print(page)
     if not (options.only_athanor or options.quick):
         docs, name = programs.ROOT / "docs", "benchmarks" if is_whole else f"benchmarks-{options.series}"
         (docs / f"{name}.md").write_text(page, encoding="utf-8")
         (docs / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
-    return int(any(row.wrong for rows in table.values() for name, row in rows.items() if name == "Athanor"))
+    is_wrong = (
+        row.wrong for rows in (*table.values(), *more.values()) for name, row in rows.items() if name == "Athanor"
+    )
+    return int(any(is_wrong))
+
+
+def as_json(table: Table) -> dict[str, dict[str, Any]]:
+    return {query: {name: asdict(row) for name, row in rows.items()} for query, rows in table.items()}
 
 
 def more_figures(directory: Path, work: Path) -> dict[str, float]:
@@ -184,6 +200,20 @@ def run_rounds(servers: Sequence[Server], queries: Sequence[Query], n_rounds: in
     return table
 
 
+def run_more_rounds(servers: Sequence[Server], n_rounds: int) -> Table:
+    """The second set: answers are compared in the first round, for most are long."""
+    table: Table = {}
+    for number in range(n_rounds + 1):
+        start_s, end_s = window(number, n_rounds)
+        start = time.monotonic()
+        for query in MORE_QUERIES:
+            one_query(table, query.text, query, servers, start_s, end_s, number == 0, is_gzip=False)
+        print(
+            f"second set, round {number} of {n_rounds}: {time.monotonic() - start:.1f} s", file=sys.stderr, flush=True
+        )
+    return table
+
+
 def one_query(
     table: Table, title: str, query: Query, servers: Sequence[Server], start_s: float, end_s: float, is_compared: bool,
     *, is_gzip: bool,
@@ -194,7 +224,7 @@ def one_query(
         row = rows[server.name]
         before_s = sum(cpu_s(p.pid) for p in server.processes)
         try:
-            answer = ask(server, query.text, start_s, end_s, is_gzip=is_gzip)
+            answer = ask(server, query, start_s, end_s, is_gzip=is_gzip)
         except (AnswerError, OSError) as error:
             row.wrong = row.wrong or str(error)
             continue
@@ -206,8 +236,9 @@ def one_query(
         compare(rows, answers, query)
 
 
-def ask(server: Server, query: str, start_s: float, end_s: float, *, is_gzip: bool = False) -> Answer:
-    parameters = {"query": query, "start": f"{start_s:.0f}", "end": f"{end_s:.0f}", "step": str(STEP_S)}
+def ask(server: Server, query: Query, start_s: float, end_s: float, *, is_gzip: bool = False) -> Answer:
+    text = query.spelled_for(server.name)
+    parameters = {"query": text, "start": f"{start_s:.0f}", "end": f"{end_s:.0f}", "step": str(query.step_s)}
     return get(server.port, server.path, parameters, is_gzip=is_gzip)
 
 
@@ -249,7 +280,7 @@ def run_neighbours(blocks: Path, work: Path, queries: Sequence[Query], n_rounds:
                 for other in (paced, busy):
                     (other.resume if other in running else other.pause)()
                 for query in queries:
-                    elapsed_s = ask(server, query.text, start_s, end_s).elapsed_s
+                    elapsed_s = ask(server, query, start_s, end_s).elapsed_s
                     times.setdefault((mode, query.text), []).append(elapsed_s)
     finally:
         for server in (paced, busy):

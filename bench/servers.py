@@ -21,6 +21,7 @@ ATHANOR = (sys.executable, "-m", "athanor.serve.main")
 DISTURBED = (sys.executable, "-m", "bench.disturbed")
 PAUSE_S = 0.05  # of a neighbour that leaves some of a core to others
 PACED = ("env", f"ATHANOR_BENCH_PAUSE_S={PAUSE_S}", *DISTURBED)
+FEATURES = ("--enable-feature=promql-experimental-functions",)
 IMPORT_ATTEMPTS = 6
 MERGE_S = 3.0  # the merge after an import runs in the background
 PROMETHEUS_PATH, VICTORIA_PATH = "/api/v1/query_range", "/prometheus/api/v1/query_range"
@@ -140,12 +141,12 @@ def start_store(bucket: Path, directory: Path, program: Sequence[str] = ATHANOR)
 
 
 def start_query(
-    endpoints: Sequence[int], directory: Path, program: Sequence[str] = ATHANOR
+    endpoints: Sequence[int], directory: Path, program: Sequence[str] = ATHANOR, *, more: Sequence[str] = ()
 ) -> tuple[Process, int, float]:
     """A query over stores on these gRPC ports. Returns it, its HTTP port and the seconds from exec to ready."""
     http, grpc = free_ports(2)
     start = time.monotonic()
-    flags = [*(f"--endpoint=127.0.0.1:{port}" for port in endpoints), "--query.replica-label=replica"]
+    flags = [*(f"--endpoint=127.0.0.1:{port}" for port in endpoints), "--query.replica-label=replica", *more]
     process = Process("query", [*program, "query", *flags, *listen(http, grpc)], directory / "query.log")
     process.wait_until_ready(f"http://127.0.0.1:{http}/-/ready")
     return process, http, time.monotonic() - start
@@ -154,14 +155,14 @@ def start_query(
 def start_athanor(bucket: Path, directory: Path, *, program: Sequence[str] = ATHANOR) -> Server:
     """A store and a query over it, two processes with gRPC between them."""
     store, _, grpc, _ = start_store(bucket, directory)
-    query, http, _ = start_query([grpc], directory, program)
+    query, http, _ = start_query([grpc], directory, program, more=FEATURES)
     return Server("Athanor", http, PROMETHEUS_PATH, (store, query))
 
 
 def start_thanos(program: Path, bucket: Path, directory: Path) -> Server:
     """The original's store and query over the same bucket."""
     store, _, grpc, _ = start_store(bucket, directory, [str(program)])
-    query, http, _ = start_query([grpc], directory, [str(program)])
+    query, http, _ = start_query([grpc], directory, [str(program)], more=FEATURES)
     return Server("Thanos", http, PROMETHEUS_PATH, (store, query))
 
 
