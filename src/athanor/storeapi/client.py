@@ -34,6 +34,9 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # What is on its way to a slow reader is bounded: a probing window grows beyond what a query has reserved.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 4 << 20),
+    # Few large pieces: each is a copy of its own on the way to the message, with the interpreter's lock held.
+    ("grpc.http2.max_frame_size", 1 << 20),
+    ("grpc.experimental.tcp_min_read_chunk_size", 64 << 10),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),

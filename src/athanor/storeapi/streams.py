@@ -32,7 +32,7 @@ from athanor.storeapi.rows import join, sorted_frames
 from athanor.storeapi.shards import Shard, keep_shard
 
 QUEUE_BYTES = 4 * 1024 * 1024
-WAITING_BYTES = 1_500_000  # frames put together where the consumer lags: 5 to 20 ms of decoding
+WAITING_BYTES = 512 * 1024  # smaller frames are put together where the consumer lags; whole ones of a store are big enough
 JOIN_BYTES = 256 * 1024
 """Messages of one series each are parsed together up to this size ..."""
 JOIN_S = 0.02
