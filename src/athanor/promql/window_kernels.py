@@ -21,6 +21,7 @@ from athanor.kernel.compile import inline, kernel, short_kernel
 from athanor.kernel.types import B1, F64, I64, RF64, RI64, F64x2, U8x2, f64, i64, void
 
 DIRECT = 8
+SURE_FROM = 1e-280  # far from where products lose digits
 NS_PER_MS = 1_000_000
 
 
@@ -85,13 +86,45 @@ def drop_stale(ts, values, offsets, out_ts, out_values, out_offsets):
     return n
 
 
+@inline
+def _falls(values):
+    """Whether a sample is not at least the one before it. Slices without a branch become vector code."""
+    after = values[1:]
+    before = values[: after.size]
+    rises = True
+    for k in range(after.size):
+        rises &= after[k] >= before[k]
+    return not rises
+
+
+@inline
+def _factor(sampled, d_start, d_end, mode, range_s):
+    factor = 1.0
+    if sampled != 0.0:
+        factor = (sampled + d_start + d_end) / sampled
+    if mode == 2:
+        factor /= range_s
+    return factor
+
+
+@inline
+def _is_after_zero(v0, r, sampled, d_start):
+    """Whether sampled * (v0 / r) >= d_start beyond any doubt that rounding leaves; without the division."""
+    reached = v0 * sampled
+    return reached > SURE_FROM and reached > (d_start * r) * (1.0 + 1e-9)
+
+
 @kernel(void(RI64, RF64, RI64, i64, i64, i64, i64, f64, i64, I64, F64x2, U8x2))
 def extrapolated(ts, values, offsets, first, step, n, range_ms, range_s, mode, resets, out, kind):
-    """rate (mode 2), increase (1), delta (0). resets: scratch for one series' reset positions."""
+    """rate (mode 2), increase (1), delta (0). resets: scratch for one series' reset positions.
+
+    Divisions would take most of the time. Where samples come regularly, one window after the other has the same
+    distances between its ends and its samples, and so the same factor; it is worked out once.
+    """
     for i in range(offsets.size - 1):
         start, end = offsets[i], offsets[i + 1]
         n_resets = 0
-        if mode > 0:
+        if mode > 0 and _falls(values[start:end]):
             for k in range(start + 1, end):
                 if values[k] < values[k - 1]:
                     resets[n_resets] = k
@@ -100,6 +133,9 @@ def extrapolated(ts, values, offsets, first, step, n, range_ms, range_s, mode, r
         hi = start
         r_lo = 0
         b = first
+        head, tail, counted = np.int64(-1), np.int64(-1), np.int64(-1)
+        span = np.int64(-1)
+        sampled, d_start, d_end, factor = 0.0, 0.0, 0.0, 0.0
         for j in range(n):
             a = b - range_ms
             while hi < end and ts[hi] <= b:
@@ -120,27 +156,25 @@ def extrapolated(ts, values, offsets, first, step, n, range_ms, range_s, mode, r
             while k < n_resets and resets[k] < hi:
                 r += values[resets[k] - 1]
                 k += 1
-            d_start = (ts[lo] - a) / 1000.0
-            d_end = (b - ts[hi - 1]) / 1000.0
-            sampled = (ts[hi - 1] - ts[lo]) / 1000.0
-            average = sampled / (count - 1)
-            threshold = average * 1.1
-            if d_start >= threshold:
-                d_start = average / 2.0
-            if mode > 0:
-                d_zero = d_start
-                if r > 0.0 and v0 >= 0.0:
-                    d_zero = sampled * (v0 / r)
+            t_lo, t_hi = ts[lo], ts[hi - 1]
+            if t_lo - a != head or b - t_hi != tail or t_hi - t_lo != span or count != counted:
+                head, tail, span, counted = t_lo - a, b - t_hi, t_hi - t_lo, count
+                d_start = head / 1000.0
+                d_end = tail / 1000.0
+                sampled = span / 1000.0
+                average = sampled / (count - 1)
+                threshold = average * 1.1
+                if d_start >= threshold:
+                    d_start = average / 2.0
+                if d_end >= threshold:
+                    d_end = average / 2.0
+                factor = _factor(sampled, d_start, d_end, mode, range_s)
+            own = factor
+            if mode > 0 and r > 0.0 and v0 >= 0.0 and not _is_after_zero(v0, r, sampled, d_start):
+                d_zero = sampled * (v0 / r)
                 if d_zero < d_start:  # a NaN must not win
-                    d_start = d_zero
-            if d_end >= threshold:
-                d_end = average / 2.0
-            factor = 1.0
-            if sampled != 0.0:
-                factor = (sampled + d_start + d_end) / sampled
-            if mode == 2:
-                factor /= range_s
-            out[i, j] = r * factor
+                    own = _factor(sampled, d_zero, d_end, mode, range_s)
+            out[i, j] = r * own
             kind[i, j] = 1
             b += step
 

@@ -41,10 +41,13 @@ def count_irregular(values, offsets):
     """How many series are no plain counters: a fall or a NaN somewhere."""
     n = np.int64(0)
     for i in range(offsets.size - 1):
-        for k in range(offsets[i], offsets[i + 1]):
-            if np.isnan(values[k]) or (k > offsets[i] and values[k] < values[k - 1]):
-                n += 1
-                break
+        own = values[offsets[i] : offsets[i + 1]]
+        after = own[1:]
+        before = own[: after.size]
+        regular = own.size == 0 or not np.isnan(own[0])
+        for k in range(after.size):  # slices without a branch become vector code
+            regular &= after[k] >= before[k]
+        n += np.int64(not regular)
     return n
 
 
