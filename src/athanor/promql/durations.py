@@ -115,6 +115,27 @@ def duration_text(ns: int) -> str:
     return "".join(parts)
 
 
+def go_duration(ns: int) -> str:
+    """A duration as Go's own type prints it: 5m0s, 1.5s, 913.325µs, 951ns, 0s."""
+    sign, rest_ns = ("-", -ns) if ns < 0 else ("", ns)
+    if rest_ns < NS_PER_S:
+        if not rest_ns:
+            return "0s"
+        unit, unit_ns = ("ns", 1) if rest_ns < 1_000 else ("µs", 1_000) if rest_ns < NS_PER_MS else ("ms", NS_PER_MS)
+        return sign + _decimal(rest_ns, unit_ns) + unit
+    minutes, seconds_ns = divmod(rest_ns, 60 * NS_PER_S)
+    hours, minutes = divmod(minutes, 60)
+    shown = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{sign}{shown}{_decimal(seconds_ns, NS_PER_S)}s"
+
+
+def _decimal(number: int, scale: int) -> str:
+    """number / scale, exactly; scale is a power of ten."""
+    whole, rest = divmod(number, scale)
+    fraction = str(scale + rest)[1:].rstrip("0") if rest else ""
+    return f"{whole}.{fraction}" if fraction else str(whole)
+
+
 def literal_out_of_range(value_s: float) -> bool:
     """Whether a literal of so many seconds overflows Go's time.Duration; NaN does not (quirk)."""
     return value_s > 9223372036.854775808 or value_s < -9223372036.854775808

@@ -18,6 +18,7 @@ from athanor.promql import blocks
 from athanor.promql.ast import Node, StringLiteral, children, unwrap
 from athanor.promql.errors import QueryError
 from athanor.promql.execute import Evaluation, one_series
+from athanor.promql.explain import Explained, explain
 from athanor.promql.features import Features
 from athanor.promql.notes import Notes
 from athanor.promql.parser import parse
@@ -127,6 +128,14 @@ class Engine:
         grid = StepGrid(first_ms, step_ms, (last_ms - first_ms) // step_ms + 1)
         return self._evaluate(storage, query, window, grid, budget, cancel, options, is_range=True)
 
+    def explain(
+        self, query: str | bytes, first_ms: int, last_ms: int, step_ms: int, *, options: EngineOptions | None = None
+    ) -> Explained | None:
+        """The operators as Thanos names them, None for what its engine leaves to that of Prometheus. step_ms: 0 for an
+        instant query. Raises ParseError and QueryError."""
+        window = QueryWindow(first_ms, last_ms, step_ms)
+        return explain(_prepared(query, window, options or self.options, is_range=step_ms > 0)[0])
+
     def _evaluate(
         self,
         storage: Storage,
@@ -139,14 +148,7 @@ class Engine:
         is_range: bool,
     ) -> Result:
         options = options or self.options
-        encoded = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else query
-        tree = parse(query, options.features)
-        if options.features.x_functions:
-            refuse_subqueries(tree, encoded)
-        _check_depth(tree)
-        if is_range:
-            require_range_type(tree)
-        tree = preprocess(tree, window)
+        tree, encoded = _prepared(query, window, options, is_range=is_range)
         reads = selector_reads(tree, window, options.lookback_ms, options.default_step_ms)
         notes = Notes()
         settings = Settings(
@@ -162,6 +164,18 @@ class Engine:
 
     def close(self) -> None:
         self._runner.close()
+
+
+def _prepared(query: str | bytes, window: QueryWindow, options: EngineOptions, *, is_range: bool) -> tuple[Node, bytes]:
+    """The tree to evaluate, and the query's bytes."""
+    encoded = query.encode("utf-8", "surrogateescape") if isinstance(query, str) else query
+    tree = parse(query, options.features)
+    if options.features.x_functions:
+        refuse_subqueries(tree, encoded)
+    _check_depth(tree)
+    if is_range:
+        require_range_type(tree)
+    return preprocess(tree, window), encoded
 
 
 def _hidden_labels(storage: Storage, selection: Selection) -> frozenset[str]:

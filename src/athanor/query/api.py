@@ -20,10 +20,11 @@ from athanor.model.select import Storage
 from athanor.promql.engine import Engine, Result
 from athanor.promql.errors import ParseError
 from athanor.promql.notes import Note
+from athanor.query.analysis import NOT_EXPLAINABLE, tree_text
 from athanor.query.gate import Gate, GateMetrics
 from athanor.query.json_result import json_text, result_pieces, text_bytes_held
 from athanor.query.query_params import ENGINES, QueryDefaults, QueryParams, engine_of, read_instant, read_range
-from athanor.query.requests import ApiError, ApiHandler, ApiReply, ApiRequest, bad_data, failure, streamed
+from athanor.query.requests import ApiError, ApiHandler, ApiReply, ApiRequest, bad_data, failure, streamed, success
 from athanor.storeapi.client import rpc_error_text
 from athanor.storeapi.proxy import StoreUsage
 
@@ -117,16 +118,21 @@ class QueryApi:
         return self._evaluate(params, cancel)
 
     def explain(self, request: ApiRequest, cancel: CancelToken) -> ApiReply:
-        """The operators of an instant query: not there yet."""
+        """The operators of an instant query."""
         _refuse_explain(request)
-        read_instant(request, self._defaults, self._now_ms())
-        raise NotAvailableError("query_explain")
+        return self._explained(read_instant(request, self._defaults, self._now_ms()))
 
     def explain_range(self, request: ApiRequest, cancel: CancelToken) -> ApiReply:
-        """The operators of a range query: not there yet."""
+        """The operators of a range query."""
         _refuse_explain(request)
-        read_range(request, self._defaults)
-        raise NotAvailableError("query_range_explain")
+        return self._explained(read_range(request, self._defaults))
+
+    def _explained(self, params: QueryParams) -> ApiReply:
+        options = replace(self._engine.options, lookback_ms=params.lookback_ms)
+        found = self._engine.explain(params.query, params.first_ms, params.last_ms, params.step_ms, options=options)
+        if found is None:
+            raise bad_data(NOT_EXPLAINABLE)
+        return success(tree_text(found))
 
     def _evaluate(self, params: QueryParams, cancel: CancelToken) -> ApiReply:
         deadline = cancel.child(timeout_s=params.timeout_s)

@@ -190,17 +190,13 @@ def test_stats_name_the_stores_and_say_what_is_missing(querier):
     assert stats["samples"] == {"unavailable": "not available in this version: counts of samples"}
 
 
-def test_analyze_and_explain_say_what_they_lack(querier):
+def test_analyze_says_what_it_lacks(querier):
     params = [("query", "demo_temp"), AT, ("analyze", "true")]
     assert json.loads(querier.ask("GET", "/api/v1/query", params)[2])["warnings"] == [
         "Query not analyzable; change engine to 'thanos'."
     ]
     body = querier.ask("GET", "/api/v1/query", [*params, ("engine", "thanos")])[2]
     assert json.loads(body)["warnings"] == ["not available in this version: analyze"]
-    status, _, body = querier.ask("GET", "/api/v1/query_explain", [("query", "demo_temp"), AT])
-    assert (status, json.loads(body)["error"]) == (400, "engine type must be 'thanos'")
-    status, _, body = querier.ask("GET", "/api/v1/query_explain", [("query", "up"), AT, ("engine", "thanos")])
-    assert (status, json.loads(body)["error"]) == (422, "not available in this version: query_explain")
 
 
 @pytest.mark.parametrize(("text", "at_ms"), [

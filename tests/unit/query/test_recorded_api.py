@@ -53,7 +53,7 @@ def sorted_names(body):
     return TWO_SERIES.sub(lambda match: "; ".join(sorted(match[1].strip("{}").split("}, {"))), body)
 
 
-@pytest.mark.parametrize("case", [*cases("query"), *cases("metadata"), *cases("replay")])
+@pytest.mark.parametrize("case", [*cases("query"), *cases("metadata"), *cases("replay"), *cases("explain")])
 def test_the_answer_is_the_recorded_one(querier, case):
     status, headers, body = asked(querier, case)
     shown = STATS.sub("", body)
