@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
 from athanor.promql.rules import Rules
 from athanor.promql.rules.matchers import with_conditions
+from athanor.promql.statistics import Measured, Statistics
 from athanor.promql.x_functions import refuse_subqueries
 
 MAX_DEPTH = 5_000  # levels of a tree; evaluation follows it with Python's own stack
@@ -54,7 +55,8 @@ class Result:
     """An answer. type: scalar, vector, matrix or string.
 
     vector, matrix of a range query: `block` (rows without values left out; a matrix in label order); matrix of an
-    instant query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`.
+    instant query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`. measured: what
+    was read and how long it took, where that was asked for.
     """
 
     type: str
@@ -66,6 +68,7 @@ class Result:
     samples: Samples | None = None
     scalar: F64 | None = None
     string: str | None = None
+    measured: Measured | None = None
 
     @property
     def warnings(self) -> list[str]:
@@ -106,10 +109,12 @@ class Engine:
         budget: Budget,
         cancel: CancelToken = NEVER,
         options: EngineOptions | None = None,
+        measure: bool = False,
     ) -> Result:
         """Evaluate at one time. Raises ParseError, QueryError, OverBudget, Cancelled, NotAvailableError."""
         window = QueryWindow(at_ms, at_ms, 0)
-        return self._evaluate(storage, query, window, StepGrid(at_ms, 0, 1), budget, cancel, options, is_range=False)
+        grid = StepGrid(at_ms, 0, 1)
+        return self._evaluate(storage, query, window, grid, budget, cancel, options, is_range=False, measure=measure)
 
     def range(
         self,
@@ -122,11 +127,12 @@ class Engine:
         budget: Budget,
         cancel: CancelToken = NEVER,
         options: EngineOptions | None = None,
+        measure: bool = False,
     ) -> Result:
         """Evaluate at first_ms, first_ms + step_ms, ... up to last_ms."""
         window = QueryWindow(first_ms, last_ms, step_ms)
         grid = StepGrid(first_ms, step_ms, (last_ms - first_ms) // step_ms + 1)
-        return self._evaluate(storage, query, window, grid, budget, cancel, options, is_range=True)
+        return self._evaluate(storage, query, window, grid, budget, cancel, options, is_range=True, measure=measure)
 
     def explain(
         self, query: str | bytes, first_ms: int, last_ms: int, step_ms: int, *, options: EngineOptions | None = None
@@ -146,6 +152,7 @@ class Engine:
         cancel: CancelToken,
         options: EngineOptions | None,
         is_range: bool,
+        measure: bool,
     ) -> Result:
         options = options or self.options
         tree, encoded = _prepared(query, window, options, is_range=is_range)
@@ -159,8 +166,12 @@ class Engine:
         if options.rules.matchers:
             selections = with_conditions(tree, selections, partial(_hidden_labels, storage))
         planner = Planner(tree, selections, settings, budget.take)
-        evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes)
-        return _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
+        statistics = Statistics() if measure else None
+        evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)
+        result = _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
+        if statistics is None:
+            return result
+        return replace(result, measured=Measured(statistics, tree, grid, planner.places, selections))
 
     def close(self) -> None:
         self._runner.close()

@@ -6,7 +6,9 @@ several operators read stays until the query ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 
@@ -38,6 +40,7 @@ from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import InstantRead, RowSource, TileRunner, samples_of
 from athanor.promql.sinks import Held, sink_of
 from athanor.promql.stages import Stages
+from athanor.promql.statistics import Statistics, count_samples
 from athanor.promql.step_kernels import cut_samples
 
 SLICES = 4  # into so many pieces of steps a breaker's work is cut when its input is over the budget
@@ -54,8 +57,11 @@ class Evaluation:
         budget: Budget,
         context: QueryContext,
         notes: Notes,
+        statistics: Statistics | None = None,
     ) -> None:
-        self._storage, self._runner, self._planner = storage, runner, planner
+        """statistics: counts what is evaluated; None where nobody asks."""
+        self._storage = storage if statistics is None else statistics.storage(storage)
+        self._runner, self._planner, self._statistics = runner, planner, statistics
         self._budget, self._context, self._notes = budget, context, notes
         self._settings = planner.settings
         self._stages = Stages(planner.settings, context.check, notes)
@@ -63,8 +69,8 @@ class Evaluation:
         self._workspace = Workspace()
         self._account = Account(budget)
         self._joint: JointReads | None = None
-        if isinstance(storage, SharedReads) and planner.settings.rules.shared_reads:
-            self._joint = JointReads(storage, runner, self._account, context)
+        if isinstance(self._storage, SharedReads) and planner.settings.rules.shared_reads:
+            self._joint = JointReads(self._storage, runner, self._account, context)
 
     def vector(self, node: Node, grid: StepGrid) -> StepBlock:
         """The node at every step, as one block of all its series."""
@@ -85,11 +91,14 @@ class Evaluation:
     def _vector(self, operator: Operator) -> Recursive[Held]:
         if operator in self._shared:
             return self._shared[operator], 0
+        began = time.perf_counter()
         block, held = yield self._new(operator)
         if operator.equal is Equal.FAIL:
             blocks.check_unique(block)
         elif operator.equal is Equal.MERGE:
             block = blocks.merge_equal(block)
+        if self._statistics is not None:
+            self._statistics.evaluated(operator, block, time.perf_counter() - began)
         if self._planner.is_shared(operator):
             self._shared[operator] = block
             self._account.held -= held
@@ -161,13 +170,17 @@ class Evaluation:
         stages = []
         for other in chain[1:]:
             more = yield self._scalars(other)
-            stages.append(self._stages.stage(other, more))
+            stage = self._stages.stage(other, more)
+            stages.append(stage if self._statistics is None else self._statistics.stage(other, stage))
         # A stage's result replaces that of the one before.
         sizes = [0, *(each.n_bytes(1) for each in chain)]
         row_bytes = max(before + after for before, after in pairwise(sizes))
         assert isinstance(leaf, plan.Read | plan.Window) and leaf.selection is not None
+        first = self._stages.leaf(leaf, scalars)
+        if self._statistics is not None:
+            first = self._statistics.leaf(leaf, first)
         return RowSource(
-            leaf.selection, self._stages.leaf(leaf, scalars), tuple(stages), row_bytes, leaf.n_bytes(1),
+            leaf.selection, first, tuple(stages), row_bytes, leaf.n_bytes(1),
             self._stages.again(leaf, scalars),
         )  # fmt: skip
 
@@ -189,12 +202,17 @@ class Evaluation:
     def _from_joint(self, joint: JointReads, operator: Operator) -> Recursive[Held | None]:
         """From a read that serves several places; None where they must read apart."""
         if not joint.is_ready(operator):
-            sources = []
-            for rows in joint.rows(operator):
+            sources, parts = [], joint.rows(operator)
+            for rows in parts:
                 sources.append((yield self._source(rows)))
             if not joint.read(operator, sources):
+                self._forget(parts)
                 return None
         return joint.take(operator, self._notes)
+
+    def _forget(self, operators: Sequence[Operator]) -> None:
+        if self._statistics is not None:
+            self._statistics.forget(operators)
 
     # ---- reductions
 
@@ -218,7 +236,10 @@ class Evaluation:
         matchers = info_matchers(labels.take(base.labels, np.flatnonzero(~are_info)), operator.selector)
         infos, infos_held = blocks.empty_block(operator.grid), 0
         if matchers is not None:
-            infos, infos_held = self._collected(operator, _info_source(operator, matchers))
+            source = _info_source(operator, matchers)
+            if self._statistics is not None:
+                source = replace(source, leaf=self._statistics.leaf(operator, source.leaf))
+            infos, infos_held = self._collected(operator, source)
         held = self._account.take_for(operator, 2 * len(base.labels), len(infos.labels))
         enrichment = Enrichment(base, are_info, infos, operator.selector)
         if enrichment.n_rows > 2 * len(base.labels):
@@ -244,6 +265,7 @@ class Evaluation:
             if operator.grid.n < SLICES:
                 raise
             self._account.give(self._account.held - held_before)
+            self._forget((*operator.inputs, *operator.scalars))
             return (yield from self._in_slices(operator))
         assert node.parameter is not None
         result = select_aggregate(
@@ -256,13 +278,16 @@ class Evaluation:
 
     def _in_slices(self, operator: plan.Choose) -> Recursive[Held]:
         """Every slice reads the whole range again, because deduplication depends on where reading begins."""
-        grid, parts, before = operator.grid, [], 0
+        grid, parts, plans, before = operator.grid, [], [], 0
         size = -(-grid.n // SLICES)
         for first in range(0, grid.n, size):
             piece = StepGrid(grid.first_ms + first * grid.step_ms, grid.step_ms, min(size, grid.n - first))
-            part, held = yield self._vector(self._planner.plan(operator.node, piece))
+            plans.append(self._planner.plan(operator.node, piece))
+            part, held = yield self._vector(plans[-1])
             parts.append(part)
             before += held
+        if self._statistics is not None:
+            self._statistics.in_pieces(operator, plans)
         n_rows = sum(len(p.labels) for p in parts)
         held = self._account.take(f"{operator.name} of {n_rows} rows, joined", n_rows * grid.n * CELL_BYTES)
         result = blocks.join_steps(grid, parts)
@@ -289,6 +314,13 @@ class Evaluation:
         return tuple(found)
 
     def _scalar(self, operator: Operator) -> Recursive[F64]:
+        began = time.perf_counter()
+        value: F64 = yield self._new_scalar(operator)
+        if self._statistics is not None:
+            self._statistics.evaluated(operator, None, time.perf_counter() - began)
+        return value
+
+    def _new_scalar(self, operator: Operator) -> Recursive[F64]:
         grid = operator.grid
         match operator:
             case plan.Constant():
@@ -333,6 +365,8 @@ class Evaluation:
                 cut = bounded_samples(samples, windows.extended, begin_ms, end_ms, self._workspace)
             else:
                 cut = _cut(samples, begin_ms, end_ms)
+            if self._statistics is not None:
+                self._statistics.range_samples += count_samples(cut)
             sizes = np.diff(cut.offsets)
             tables.append(labels.take(tile.labels, np.flatnonzero(sizes)))
             ts.append(cut.ts_ms)

@@ -81,13 +81,13 @@ def explain(root: Node) -> Explained | None:
     return None if root.type == "matrix" else fold(root, _Explainer(root).part).operator
 
 
-def operators(root: Explained) -> Sequence[Explained]:
-    """All of them, children before parents."""
+def in_reading_order(root: Explained) -> list[Explained]:
+    """All operators, parents before children, left to right."""
     found, stack = [], [root]
     while stack:
         found.append(stack.pop())
-        stack.extend(found[-1].children)
-    return found[::-1]
+        stack.extend(reversed(found[-1].children))
+    return found
 
 
 class _Explainer:

@@ -79,14 +79,25 @@ class Range:
     extended: Extended | None = None
 
 
+def value_node(node: Node) -> Node:
+    """The node behind parentheses and plus signs, which gives the same value."""
+    while isinstance(node, Paren) or (isinstance(node, Unary) and node.op == "+"):
+        node = node.expr
+    return node
+
+
 @dataclass(slots=True)
 class Planner:
-    """Plans of one query's nodes. reserve: asks the budget for what planning itself makes possible."""
+    """Plans of one query's nodes. reserve: asks the budget for what planning itself makes possible.
+
+    places: the operator that gives the value of a node, as it was planned first.
+    """
 
     root: Node
     selections: Mapping[VectorSelector, Selection]
     settings: Settings
     reserve: Callable[[str, int], None]
+    places: dict[Node, Operator] = field(init=False, default_factory=dict)
     _numbers: dict[Node, int] = field(init=False, default_factory=dict)
     _made: dict[tuple[int, StepGrid], Operator] = field(init=False, default_factory=dict)
     _uses: Counter[Operator] = field(init=False, default_factory=Counter)
@@ -104,8 +115,7 @@ class Planner:
         return self._uses[operator] > 1
 
     def _vector(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
-        while isinstance(node, Paren) or (isinstance(node, Unary) and node.op == "+"):
-            node = node.expr
+        node = value_node(node)
         key = self._numbers.get(node, -1), grid
         made = self._made.get(key)
         if made is None:
@@ -113,6 +123,7 @@ class Planner:
             if key[0] >= 0:
                 self._made[key] = made
         self._uses[made] += 1
+        self.places.setdefault(node, made)
         return made
 
     def _new_vector(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
@@ -157,11 +168,13 @@ class Planner:
     def _read(self, node: VectorSelector, grid: StepGrid, wanted: Wanted) -> Operator:
         first_ms, step_ms = self._place(node, grid)
         selection = self.selections[node]
-        return plan.Read(
+        read = plan.Read(
             name="a selector", grid=grid, kind=Kind.ROWS, streams=True, selection=selection,
             one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, wanted=wanted,
             lookback_ms=self.settings.lookback_ms, skip_buckets=node.skip_buckets, at=node.start,
         )  # fmt: skip
+        self.places.setdefault(node, read)
+        return read
 
     def window_range(self, node: MatrixSelector | Subquery, grid: StepGrid) -> Range:
         """Where the windows of a range vector end, and what they see."""
@@ -208,7 +221,7 @@ class Planner:
             inputs = (inside,)
             streams, unique = inside.streams and inside.unique, inside.unique
         one_name = inputs[0].one_name if inputs else _one_name(range_.selection)
-        return plan.Window(
+        window = plan.Window(
             name=name, grid=grid, kind=Kind.ROWS, inputs=inputs, scalars=scalars, streams=streams,
             one_name=one_name,
             unique=unique and (keeps_name or one_name), equal=Equal.CANNOT if self.settings.delayed else Equal.FAIL,
@@ -218,6 +231,8 @@ class Planner:
             argument_at=node.args[0].start,
             skip_buckets=isinstance(matrix, MatrixSelector) and matrix.selector.skip_buckets,
         )  # fmt: skip
+        self.places.setdefault(matrix, window)
+        return window
 
     # ---- functions
 
@@ -328,8 +343,12 @@ class Planner:
         return tuple(found)
 
     def _scalar(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
-        while isinstance(node, Paren) or (isinstance(node, Unary) and node.op == "+"):
-            node = node.expr
+        node = value_node(node)
+        made: Operator = yield self._new_scalar(node, grid)
+        self.places.setdefault(node, made)
+        return made
+
+    def _new_scalar(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
         match node:
             case NumberLiteral():
                 return plan.Constant(name="a number", grid=grid, kind=Kind.SCALAR, value=node.value)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import Protocol
 
 from athanor.model.budget import Budget
 from athanor.model.cancel import Cancelled, CancelToken
-from athanor.model.errors import AthanorError, NotAvailableError
+from athanor.model.errors import AthanorError
 from athanor.model.log import Logger
 from athanor.model.metrics import Registry
 from athanor.model.rpc import StatusError
@@ -20,16 +19,17 @@ from athanor.model.select import Storage
 from athanor.promql.engine import Engine, Result
 from athanor.promql.errors import ParseError
 from athanor.promql.notes import Note
-from athanor.query.analysis import NOT_EXPLAINABLE, tree_text
+from athanor.query.analysis import NOT_EXPLAINABLE, Timings, analysis_text, explained, stats_text, tree_text
 from athanor.query.gate import Gate, GateMetrics
-from athanor.query.json_result import json_text, result_pieces, text_bytes_held
+from athanor.query.json_result import result_pieces, text_bytes_held
 from athanor.query.query_params import ENGINES, QueryDefaults, QueryParams, engine_of, read_instant, read_range
 from athanor.query.requests import ApiError, ApiHandler, ApiReply, ApiRequest, bad_data, failure, streamed, success
+from athanor.query.storage import Fanned
 from athanor.storeapi.client import rpc_error_text
-from athanor.storeapi.proxy import StoreUsage
 
 SPAN_BUCKETS = tuple(900 * 2**i for i in range(12))
 NOT_ANALYZABLE = "Query not analyzable; change engine to 'thanos'."
+NOT_ANALYZABLE_AS_THANOS = "Query fallback to prometheus engine; not analyzable."
 
 
 class MakeStorage(Protocol):
@@ -76,15 +76,6 @@ class QueryMetrics:
     def took(self, engine: str, phase: str, seconds: float) -> None:
         """A phase of a query ended."""
         self._durations.of(engine, "local", phase).observe(seconds)
-
-
-@dataclass(slots=True)
-class _Timings:
-    """Seconds of the phases, as ``stats`` shows them."""
-
-    queued_s: float = 0.0
-    prepared_s: float = 0.0
-    evaluated_s: float = 0.0
 
 
 class QueryApi:
@@ -136,7 +127,7 @@ class QueryApi:
 
     def _evaluate(self, params: QueryParams, cancel: CancelToken) -> ApiReply:
         deadline = cancel.child(timeout_s=params.timeout_s)
-        timings = _Timings()
+        timings = Timings()
         self._metrics.running(params.engine, 1)
         held = ExitStack()
         self._metrics.held.inc()
@@ -163,7 +154,7 @@ class QueryApi:
             self._metrics.took(params.engine, "inner_eval", timings.evaluated_s)
 
     @contextmanager
-    def _slot(self, cancel: CancelToken, timings: _Timings) -> Iterator[None]:
+    def _slot(self, cancel: CancelToken, timings: Timings) -> Iterator[None]:
         slot = self._gate.slot(cancel)
         try:
             timings.queued_s = slot.__enter__()
@@ -176,14 +167,15 @@ class QueryApi:
 
     def _result(self, params: QueryParams, storage: Storage, budget: Budget, cancel: CancelToken) -> Result:
         options = replace(self._engine.options, lookback_ms=params.lookback_ms)
+        measure = params.wants_stats or (params.wants_analysis and params.engine == "thanos")
         try:
             if params.is_range:
                 return self._engine.range(
                     storage, params.query, params.first_ms, params.last_ms, params.step_ms,
-                    budget=budget, cancel=cancel, options=options,
+                    budget=budget, cancel=cancel, options=options, measure=measure,
                 )  # fmt: skip
             return self._engine.instant(
-                storage, params.query, params.first_ms, budget=budget, cancel=cancel, options=options
+                storage, params.query, params.first_ms, budget=budget, cancel=cancel, options=options, measure=measure
             )
         except ParseError as err:
             raise bad_data(str(err)) from None
@@ -196,19 +188,35 @@ class QueryApi:
             raise ApiError("execution", text if params.engine == "thanos" else f"expanding series: {text}") from err
 
     def _reply(
-        self, params: QueryParams, result: Result, storage: Storage, timings: _Timings, release: Callable[[], None]
+        self, params: QueryParams, result: Result, storage: Storage, timings: Timings, release: Callable[[], None]
     ) -> ApiReply:
         try:
             pieces = result_pieces(result, self._json_workers)
+            warnings = [note_text(note) for note in result.notes]
+            tail = self._told(params, result, storage, timings, warnings)
         except BaseException:
             release()
             raise
-        warnings = [note_text(note) for note in result.notes]
-        if params.wants_analysis:
-            warnings.append(NOT_ANALYZABLE if params.engine == "prometheus" else str(NotAvailableError("analyze")))
         head = f'{{"resultType":"{result.type}","result":'.encode()
-        stats = f'"stats":{_stats(timings, storage)},' if params.wants_stats else ""
-        return streamed(head, pieces, f',{stats}"analysis":{{}}}}'.encode(), warnings, release)
+        return streamed(head, pieces, f",{tail}}}".encode(), warnings, release)
+
+    @staticmethod
+    def _told(params: QueryParams, result: Result, storage: Storage, timings: Timings, warnings: list[str]) -> str:
+        """What the answer tells of the evaluation."""
+        measured, stats, analysis = result.measured, "", "{}"
+        fanned: Sequence[Fanned] = getattr(storage, "fanned", ())
+        if params.wants_analysis and params.engine == "prometheus":
+            warnings.append(NOT_ANALYZABLE)
+        elif params.wants_analysis and measured is not None:
+            root = explained(measured)
+            if root is None:
+                warnings.append(NOT_ANALYZABLE_AS_THANOS)
+            else:
+                analysis = analysis_text(measured, root, fanned)
+        if params.wants_stats and measured is not None:
+            told = stats_text(measured, params.engine, timings, fanned, with_steps=params.wants_steps)
+            stats = f'"stats":{told},'
+        return f'{stats}"analysis":{analysis}'
 
 
 def _refuse_explain(request: ApiRequest) -> None:
@@ -234,30 +242,6 @@ def _given_up(engine: str, error: Cancelled) -> ApiError:
     if error.deadline:
         return ApiError("timeout", "query timed out in query execution")
     return ApiError("canceled", "query was canceled in query execution")
-
-
-def _stats(timings: _Timings, storage: Storage) -> str:
-    """Timings and what each store contributed. The engine counts no samples per step, and says so."""
-    total_s = timings.prepared_s + timings.evaluated_s
-    shown = {
-        "evalTotalTime": total_s,
-        "resultSortTime": 0,
-        "queryPreparationTime": timings.prepared_s,
-        "innerEvalTime": timings.evaluated_s,
-        "execQueueTime": timings.queued_s,
-        "execTotalTime": total_s + timings.queued_s,
-    }
-    usage: list[StoreUsage] = getattr(storage, "usage", [])
-    stores = [
-        f'{{"endpointAddr":{json_text(one.address)},"responses":{one.n_messages},"bytes":{one.n_bytes},'
-        f'"seconds":{one.elapsed_s:.6f}}}'
-        for one in sorted(usage, key=lambda one: one.address)
-    ]
-    unavailable = json_text(str(NotAvailableError("counts of samples")))
-    return (
-        f'{{"timings":{json.dumps(shown, separators=(",", ":"))},"samples":{{"unavailable":{unavailable}}},'
-        f'"stores":[{",".join(stores)}]}}'
-    )
 
 
 def guarded(handler: ApiHandler, log: Logger) -> ApiHandler:

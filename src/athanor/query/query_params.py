@@ -51,7 +51,10 @@ class QueryDefaults:
 
 @dataclass(frozen=True, slots=True)
 class QueryParams:
-    """One request for an evaluation. step_ms: 0 for an instant query; timeout_s: may be negative, which is over."""
+    """One request for an evaluation. step_ms: 0 for an instant query; timeout_s: may be negative, which is over.
+
+    wants_stats: timings and counts of samples; wants_steps: the counts for each step as well.
+    """
 
     query: str
     first_ms: int
@@ -66,6 +69,7 @@ class QueryParams:
     lookback_ms: int
     tenant: str
     wants_stats: bool
+    wants_steps: bool
     wants_analysis: bool
 
     @property
@@ -123,7 +127,8 @@ def _finish(
     parsed(query, defaults.features, is_range=times[2] > 0)
     return QueryParams(
         query, *times, timeout_s, querier, store_matchers, shard, engine, lookback_ms, tenant,
-        wants_stats=bool(request.value("stats")), wants_analysis=request.value("analyze") in ("true", "1"),
+        wants_stats=bool(request.value("stats")), wants_steps=request.value("stats") == "all",
+        wants_analysis=request.value("analyze") in ("true", "1"),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def make_storage(proxy: Proxy, params: QueryParams, cancel: CancelToken) -> Fano
 
     return FanoutStorage(
         fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers,
-        components=components,
+        components=components, counts=params.wants_analysis,
     )  # fmt: skip
 
 

@@ -93,10 +93,18 @@ def series_request(selection: Selection, options: QuerierOptions) -> Any:
     return request
 
 
-class FanoutStorage:
-    """The stores behind one query. ``usage`` tells afterwards what each of them contributed.
+@dataclass(frozen=True, slots=True)
+class Fanned:
+    """What one request to the stores was for, and what each of them contributed."""
 
-    components: of the stores that a selection would ask.
+    selections: tuple[Selection, ...]
+    usage: list[StoreUsage]
+
+
+class FanoutStorage:
+    """The stores behind one query. ``fanned`` tells afterwards what each request has brought.
+
+    components: of the stores that a selection would ask. counts: whether ``fanned`` is to tell series, chunks, samples.
     """
 
     def __init__(
@@ -108,15 +116,17 @@ class FanoutStorage:
         tenant: str = "default-tenant",
         store_matchers: Any = (),
         components: Callable[[Selection], Collection[str]] = lambda selection: ("",),
+        counts: bool = False,
     ) -> None:
         self._fanout, self._options, self._cancel = fanout, options, cancel
         self._tenant, self._store_matchers, self._components = tenant, store_matchers, components
-        self.usage: list[StoreUsage] = []
+        self._counts = counts
+        self.fanned: list[Fanned] = []
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[SeriesTile]:
         aggregates, reading = aggregates_for(selection.hints.func), self._reading(selection)
         request = series_request(selection, self._options)
-        with closing(self._batches(request, budget, context)) as batches:
+        with closing(self._batches(request, (selection,), budget, context)) as batches:
             for batch in batches:
                 yield from tiles_of(batch, aggregates, reading, budget)
 
@@ -145,7 +155,7 @@ class FanoutStorage:
             )
             for part in parts
         ]  # fmt: skip
-        with closing(self._batches(request, budget, context)) as batches:
+        with closing(self._batches(request, tuple(parts), budget, context)) as batches:
             for batch in batches:
                 yield from shared_tiles_of(batch, readings, budget)
 
@@ -159,13 +169,18 @@ class FanoutStorage:
             options.deduplicate and bool(options.replica_labels), loses_resets=aggregates_for(func) == (COUNTER,),
         )  # fmt: skip
 
-    def _batches(self, request: Any, budget: Budget, context: QueryContext) -> Generator[Batch, None, None]:
+    def _batches(
+        self, request: Any, selections: tuple[Selection, ...], budget: Budget, context: QueryContext
+    ) -> Generator[Batch, None, None]:
+        fanned = Fanned(selections, [])
+        self.fanned.append(fanned)
         call = ProxyCall(
             cancel=self._cancel,
             on_warning=context.warn,
             tenant=self._tenant,
             store_matchers=self._store_matchers,
-            on_usage=self.usage.append,
+            on_usage=fanned.usage.append,
+            counts=self._counts,
         )
         batches = self._fanout.series(request, budget, call)
         try:
@@ -178,4 +193,4 @@ class FanoutStorage:
                 close()
 
 
-__all__ = ["Fanout", "FanoutStorage", "QuerierOptions", "aggregates_for", "series_request"]
+__all__ = ["Fanned", "Fanout", "FanoutStorage", "QuerierOptions", "aggregates_for", "series_request"]

@@ -50,12 +50,15 @@ def batch_size_for(bytes_per_series: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StoreUsage:
-    """What one store contributed to a Series request."""
+    """What one store contributed to a Series request. The last three are counted where ``ProxyCall.counts`` says so."""
 
     address: str
     n_messages: int
     n_bytes: int
     elapsed_s: float
+    n_series: int = 0
+    n_chunks: int = 0
+    n_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class ProxyCall:
     """What a request through the proxy carries besides its message.
 
     on_warning gets each warning's text, in order. store_matchers: ``storeMatch[]``. on_usage gets one entry for each
-    store that was asked, when the request ends. keep_empty: see ``frames.read_series_frame``.
+    store that was asked, when the request ends. keep_empty: see ``frames.read_series_frame``. counts: usage tells
+    series, chunks and samples too.
     """
 
     cancel: CancelToken
@@ -72,6 +76,7 @@ class ProxyCall:
     store_matchers: StoreMatchers = ()
     on_usage: Callable[[StoreUsage], None] = lambda usage: None
     keep_empty: bool = False
+    counts: bool = False
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -154,7 +159,12 @@ class Proxy:
             for stream in streams:
                 stream.close()
             for store, stream in zip(plan.stores, streams, strict=False):
-                call.on_usage(StoreUsage(store.facts.address, stream.n_messages, stream.n_bytes, stream.elapsed_s))
+                call.on_usage(
+                    StoreUsage(
+                        store.facts.address, stream.n_messages, stream.n_bytes, stream.elapsed_s,
+                        stream.n_series, stream.n_chunks, stream.n_samples,
+                    )
+                )  # fmt: skip
 
     def components(
         self, min_time_ms: int, max_time_ms: int, matchers: tuple[Matcher, ...], store_matchers: StoreMatchers = ()
@@ -200,6 +210,7 @@ class Proxy:
             shard=None if facts.supports_sharding else shard_of(request.shard_info),
             response_timeout_s=self._response_timeout_s,
             keep_empty=call.keep_empty,
+            counts=call.counts,
         )
 
         def on_failure(failure: StreamFailure) -> None:

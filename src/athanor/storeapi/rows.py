@@ -56,6 +56,12 @@ def chunk_starts(chunks: ChunkTable, n_series: int) -> I64:
     return np.searchsorted(chunks.series, np.arange(n_series + 1)).astype(np.int64, copy=False)
 
 
+def samples_in_headers(chunks: ChunkTable) -> int:
+    """How many samples the chunks say that they hold: the first two bytes of every encoding."""
+    at = chunks.at[(chunks.size >= 2) & (chunks.at >= 0) & (chunks.at < chunks.arena.size - 1)]
+    return int(chunks.arena[at].sum(dtype=np.int64)) * 256 + int(chunks.arena[at + 1].sum(dtype=np.int64))
+
+
 def reorder(labels: LabelTable, chunks: ChunkTable, rows: I64) -> tuple[LabelTable, ChunkTable]:
     """These series rows in this order with their chunks; the arena stays."""
     starts = chunk_starts(chunks, len(labels))

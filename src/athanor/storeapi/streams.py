@@ -20,6 +20,7 @@ from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.model.errors import AthanorError, DataError
 from athanor.model.tables import LabelTable
+from athanor.storeapi import columns
 from athanor.storeapi import merge_kernels as kernels
 from athanor.storeapi.frames import (
     HintsFrame,
@@ -28,11 +29,11 @@ from athanor.storeapi.frames import (
     read_joined_frames,
     read_series_frame,
 )
-from athanor.storeapi.rows import join, sorted_frames
+from athanor.storeapi.rows import join, samples_in_headers, sorted_frames
 from athanor.storeapi.shards import Shard, keep_shard
 
 QUEUE_BYTES = 4 * 1024 * 1024
-WAITING_BYTES = 512 * 1024  # smaller frames are put together where the consumer lags; whole ones of a store are big enough
+WAITING_BYTES = 512 * 1024  # up to which frames are put together where the consumer lags
 JOIN_BYTES = 256 * 1024
 """Messages of one series each are parsed together up to this size ..."""
 JOIN_S = 0.02
@@ -71,6 +72,7 @@ class StreamOptions:
 
     drop_labels: replica labels that the store cannot remove itself; the stream is then read to its end and sorted
     again. shard: filter that the store cannot apply itself. response_timeout_s: longest silence, 0 for no limit.
+    counts: whether series, chunks and samples are counted.
     """
 
     where: str
@@ -78,6 +80,7 @@ class StreamOptions:
     shard: Shard | None = None
     response_timeout_s: float = 0.0
     keep_empty: bool = False
+    counts: bool = False
 
 
 Item = SeriesFrame | WarningFrame | HintsFrame | StreamFailure | AthanorError
@@ -110,6 +113,7 @@ class StoreStream:
         self._last: LabelTable | None = None
         self.n_messages = 0
         self.n_bytes = 0
+        self.n_series = self.n_chunks = self.n_samples = 0
         self.elapsed_s = 0.0
         self._forget = cancel.on_cancel(self.stop)
         self._thread = threading.Thread(target=self._read, name=f"series {options.where}"[:60], daemon=True)
@@ -297,11 +301,17 @@ class StoreStream:
             frame: SeriesFrame | WarningFrame | HintsFrame
             if joined:
                 frame = read_joined_frames(data, where=options.where, keep_empty=options.keep_empty)
+            elif data[:1] == columns.TAG:
+                frame = columns.read_column_frame(data, where=options.where, keep_empty=options.keep_empty)
             else:
                 frame = read_series_frame(data, where=options.where, keep_empty=options.keep_empty)
             if not isinstance(frame, SeriesFrame):
                 self._budget.give(len(data))
                 return frame, 0
+            if options.counts:
+                self.n_series += len(frame)
+                self.n_chunks += len(frame.chunks)
+                self.n_samples += samples_in_headers(frame.chunks)
             if options.drop_labels:
                 frame = SeriesFrame(drop(frame.labels, options.drop_labels), frame.chunks)
             if options.shard is not None:

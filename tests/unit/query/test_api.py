@@ -179,26 +179,6 @@ def test_a_mistake_of_ours_is_an_internal_error_and_no_traceback():
     assert (status, json.loads(body)["errorType"]) == (500, "internal")
 
 
-def test_stats_name_the_stores_and_say_what_is_missing(querier):
-    params = [("query", "demo_temp"), AT, ("stats", "all")]
-    stats = json.loads(querier.ask("GET", "/api/v1/query", params)[2])["data"]["stats"]
-    assert set(stats["timings"]) == {
-        "evalTotalTime", "resultSortTime", "queryPreparationTime", "innerEvalTime", "execQueueTime", "execTotalTime",
-    }  # fmt: skip
-    assert [store["endpointAddr"] for store in stats["stores"]] == ["127.0.0.1:21032"]
-    assert stats["stores"][0]["bytes"] > 0
-    assert stats["samples"] == {"unavailable": "not available in this version: counts of samples"}
-
-
-def test_analyze_says_what_it_lacks(querier):
-    params = [("query", "demo_temp"), AT, ("analyze", "true")]
-    assert json.loads(querier.ask("GET", "/api/v1/query", params)[2])["warnings"] == [
-        "Query not analyzable; change engine to 'thanos'."
-    ]
-    body = querier.ask("GET", "/api/v1/query", [*params, ("engine", "thanos")])[2]
-    assert json.loads(body)["warnings"] == ["not available in this version: analyze"]
-
-
 @pytest.mark.parametrize(("text", "at_ms"), [
     ("1700000060", 1_700_000_060_000), ("1700000060.0005", 1_700_000_060_000), ("1700000060.123", 1_700_000_060_123),
     (".5", 500), ("5.", 5_000), ("1e3", 1_000_000), ("-1.5", -1_500), ("1_000", 1_000_000), ("0x1p4", 16_000),
