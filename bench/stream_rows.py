@@ -20,6 +20,7 @@ from athanor.sidecar import remote_read_kernels
 from athanor.store import chunk_kernels
 from athanor.store.partition import partition
 from athanor.storeapi import merge_kernels
+from athanor.storeapi.columns import read_column_frame, write_column_frames
 from athanor.storeapi.frames import SeriesFrame, write_series_frames
 from athanor.storeapi.merge import merge_streams
 from athanor.storeapi.rows import gather
@@ -99,6 +100,12 @@ def frame_rows() -> Iterator[Row]:
     labels, chunks = series_tables(1_000, 12)
     tables = SeriesFrame(labels, chunks)
     yield Row("frames written", "chunks", len(chunks), lambda: list(write_series_frames(labels, chunks, 100)))
+    yield Row(
+        "frames of columns written", "chunks", len(chunks), lambda: list(write_column_frames(labels, chunks, 100))
+    )
+    in_columns = list(write_column_frames(labels, chunks, 100))
+    yield Row("frames of columns read", "chunks", len(chunks),
+              lambda: [read_column_frame(data, where="bench") for data in in_columns])  # fmt: skip
     source = (np.arange(len(chunks)) % 3).astype(np.int32)
     yield Row("chunk data gathered", "chunks", len(chunks), lambda: gather(chunks, [chunks.arena] * 3, source))
     columns = chunks.series, chunks.first_ms, chunks.last_ms, chunks.encoding, chunks.aggregate

@@ -198,5 +198,3 @@ def _slices(batch: _Labelled, skip_chunks: bool) -> Iterator[tuple[int, int]]:
         end = min(max(end, first + 1), n)
         yield first, end
         first = end
-
-

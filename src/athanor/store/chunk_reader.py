@@ -13,7 +13,6 @@ from athanor.model.tables import COUNT, COUNTER, ChunkTable
 from athanor.store import chunk_kernels as kernels
 from athanor.store.partition import Parts, frugal_partition, partition
 from athanor.store.request_limits import CallLimits
-from athanor.storeapi.hashes import fill_hashes
 
 ESTIMATED_CHUNK_BYTES = 16_000  # (Thanos' estimated-max-chunk-size)
 MIN_CHUNK_OFFSET = 8  # behind the segment's header
@@ -36,7 +35,7 @@ class ChunkReader:
     def read(
         self, series: I32, first_ms: I64, last_ms: I64, refs: I64, aggregates: frozenset[int], limits: CallLimits
     ) -> ChunkTable:
-        """The chunks in the order given, those of downsampled blocks as the wanted sub-chunks; hashes filled."""
+        """The chunks in the order given, those of downsampled blocks as the wanted sub-chunks; hashes unknown."""
         arena, at, end, offset = self._fetch(refs, limits)
         n = refs.size
         data_at, size, needed = (np.empty(n, np.int64) for _ in range(3))
@@ -49,15 +48,12 @@ class ChunkReader:
             reason = "checksum mismatch" if status == kernels.BAD_CHECKSUM else "broken length"
             raise DataError(f"{self._place(refs[bad])}: {reason}; restore or delete the block")
         if n and int(encoding.max()) == kernels.AGGREGATE_ENCODING:
-            expanded = self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates)
-            return fill_hashes(expanded)
+            return self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates)
         unknown = np.flatnonzero((encoding < 1) | (encoding > 3))
         if unknown.size:
             raise DataError(f"{self._place(refs[unknown[0]])}: unsupported chunk encoding {encoding[unknown[0]]}")
         plain = np.zeros(n, np.uint8)
-        return fill_hashes(
-            ChunkTable(series, first_ms, last_ms, encoding, plain, np.zeros(n, np.uint64), data_at, size, arena)
-        )
+        return ChunkTable(series, first_ms, last_ms, encoding, plain, np.zeros(n, np.uint64), data_at, size, arena)
 
     def _expanded(
         self, arena: U8, series: I32, first_ms: I64, last_ms: I64, at: I64, size: I64, encoding: U8, refs: I64,

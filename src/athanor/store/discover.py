@@ -87,9 +87,7 @@ class Discovery:
             "thanos_blocks_meta_sync_duration_seconds", "Duration of the blocks metadata synchronization in seconds",
             SYNC_SECONDS_BUCKETS,
         )  # fmt: skip
-        self._synced = registry.gauge_family(
-            "thanos_blocks_meta_synced", "Number of block metadata synced", ("state",)
-        )
+        self._synced = registry.gauge_family("thanos_blocks_meta_synced", "Number of block metadata synced", ("state",))
 
     def look(self) -> View:
         """The blocks to serve. Raises where the bucket cannot be listed or a mark cannot be read."""

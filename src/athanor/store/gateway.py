@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from athanor.block.header import IndexHeader
@@ -33,6 +34,7 @@ from athanor.store.metrics import StoreMetrics
 from athanor.store.prefetch import PrefetchedFrames
 from athanor.store.rebatch import write_batches
 from athanor.store.request_limits import CallLimits, Exceeded
+from athanor.storeapi.columns import frame_writer
 from athanor.storeapi.frames import SeriesFrame, warning_frame
 from athanor.storeapi.matching import consume_external, parse_matchers
 from athanor.storeapi.merge import Batch, merge_streams
@@ -187,7 +189,8 @@ class Gateway:
         self._metrics.get_all_seconds.of(tenant).observe(time.monotonic() - started_s)
         yield from map(warning_frame, warnings)
         with Budget(self._budget.limit_bytes, self._budget) as budget:
-            yield from self._stream(found, query, request.response_batch_size, limits, budget, call.cancel, tenant)
+            write = partial(write_batches, batch_size=request.response_batch_size, write=frame_writer(call.metadata))
+            yield from self._stream(found, query, write, limits, budget, call.cancel, tenant)
 
     def _targets(
         self,
@@ -285,7 +288,7 @@ class Gateway:
         self,
         found: Sequence[Expanded],
         query: SeriesQuery,
-        batch_size: int,
+        write: Callable[..., Iterator[bytes]],
         limits: CallLimits,
         budget: Budget,
         cancel: CancelToken,
@@ -302,7 +305,7 @@ class Gateway:
             merged = merge_streams(sources, budget)
         counted = _Counted(merged)
         try:
-            yield from write_batches(counted, batch_size, query.limit, budget)
+            yield from write(counted, limit=query.limit, budget=budget)
             self._metrics.result_series.of(tenant).observe(counted.n_series)
         finally:
             counted.close()
@@ -320,9 +323,7 @@ class Gateway:
     ) -> Iterator[SeriesFrame]:
         block = expanded.target.block
         refs = expanded.refs[: query.limit] if query.limit else expanded.refs
-        reader = BlockSeries(
-            block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel
-        )
+        reader = BlockSeries(block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel)
         head = f"receive series from {block.ulid}: "
         try:
             yield from reader.frames(refs)

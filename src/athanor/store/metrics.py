@@ -66,9 +66,7 @@ class StoreMetrics:
             "Number of queries that were dropped due to the limit.",
             ("reason", *TENANT),
         )
-        self.gate_max = registry.gauge(
-            PREFIX + "series_gate_queries_max", "Maximum number of concurrent queries."
-        )
+        self.gate_max = registry.gauge(PREFIX + "series_gate_queries_max", "Maximum number of concurrent queries.")
         self.gate_in_flight = registry.gauge(
             PREFIX + "series_gate_queries_in_flight", "Number of queries that are currently in flight."
         )

@@ -8,14 +8,17 @@ import numpy as np
 
 from athanor.model.budget import Budget
 from athanor.model.tables import ChunkTable, LabelTable
-from athanor.storeapi.frames import FRAME_BYTES, write_series_frames
+from athanor.storeapi.columns import FrameWriter
+from athanor.storeapi.frames import FRAME_BYTES
 from athanor.storeapi.merge import Batch
 from athanor.storeapi.rows import join, take_rows
 
 Tables = tuple[LabelTable, ChunkTable]
 
 
-def write_batches(batches: Iterable[Batch], batch_size: int, limit: int, budget: Budget) -> Iterator[bytes]:
+def write_batches(
+    batches: Iterable[Batch], batch_size: int, limit: int, budget: Budget, write: FrameWriter
+) -> Iterator[bytes]:
     """``SeriesResponse`` messages. At most ``limit`` series, 0 for all; a batch's bytes go back when it is written.
 
     A remainder that fills no frame waits for the next batch, so that frames are as many as the original sends.
@@ -32,7 +35,7 @@ def write_batches(batches: Iterable[Batch], batch_size: int, limit: int, budget:
             missing = batch_size - n_rest
             head = take_rows(*tables, 0, missing)
             labels, chunks, _ = join([*rest, head])
-            yield from write_series_frames(labels, chunks, batch_size)
+            yield from write(labels, chunks, batch_size)
             budget.give(rest_bytes)
             sent += len(labels)
             rest, n_rest, rest_bytes = [], 0, 0
@@ -40,7 +43,7 @@ def write_batches(batches: Iterable[Batch], batch_size: int, limit: int, budget:
             n -= missing
         whole = n if batch_size <= 1 or _is_bound_by_bytes(tables[1], n, batch_size) else n - n % batch_size
         if whole and not n_rest:
-            yield from write_series_frames(*take_rows(*tables, 0, whole), batch_size)
+            yield from write(*take_rows(*tables, 0, whole), batch_size)
             sent += whole
             tables = take_rows(*tables, whole, n)
             n -= whole
@@ -54,7 +57,7 @@ def write_batches(batches: Iterable[Batch], batch_size: int, limit: int, budget:
             break
     if rest:
         labels, chunks, _ = join(rest)
-        yield from write_series_frames(labels, chunks, batch_size)
+        yield from write(labels, chunks, batch_size)
         budget.give(rest_bytes)
 
 

@@ -16,7 +16,7 @@ import grpc.experimental
 
 from athanor.model.cancel import CancelToken
 from athanor.model.errors import AthanorError, OperatorError
-from athanor.storeapi import messages
+from athanor.storeapi import columns, messages
 from athanor.storeapi.matching import MAX_TIME_MS, MIN_TIME_MS, LabelSet, StoreFacts
 from athanor.storeapi.messages import info, thanos
 from athanor.storeapi.streams import SeriesCall, StreamError, StreamFailure
@@ -192,7 +192,8 @@ class Connection:
 
     def series(self, request: bytes, cancel: CancelToken, metadata: Mapping[str, str]) -> SeriesCall:
         """Start a Series call."""
-        return _RemoteCall(self._series(request, timeout=cancel.remaining_s(), metadata=tuple(metadata.items())))
+        told = tuple({**metadata, **columns.METADATA}.items())
+        return _RemoteCall(self._series(request, timeout=cancel.remaining_s(), metadata=told))
 
     def label_names(self, request: bytes, cancel: CancelToken, metadata: Mapping[str, str]) -> bytes:
         """``thanos.LabelNamesResponse``."""

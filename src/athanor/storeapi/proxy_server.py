@@ -8,7 +8,8 @@ from typing import Any
 from athanor.model.budget import Budget
 from athanor.model.rpc import Call
 from athanor.model.tables import ChunkTable, LabelTable
-from athanor.storeapi.frames import FRAME_BYTES, warning_frame, write_series_frames
+from athanor.storeapi.columns import FrameWriter, frame_writer
+from athanor.storeapi.frames import FRAME_BYTES, warning_frame
 from athanor.storeapi.limits import RequestLimits
 from athanor.storeapi.merge import Batch
 from athanor.storeapi.proxy import Proxy, ProxyCall
@@ -19,7 +20,8 @@ from athanor.storeapi.server import tenant_of
 class _Rebatch:
     """Collects merged series until a frame is full: batches of the merge end where frames of stores ended."""
 
-    def __init__(self, batch_size: int, budget: Budget) -> None:
+    def __init__(self, batch_size: int, budget: Budget, write: FrameWriter) -> None:
+        self._write_frames = write
         self._batch_size = max(1, batch_size)
         self._budget = budget
         self._tables: list[tuple[LabelTable, ChunkTable]] = []
@@ -46,7 +48,7 @@ class _Rebatch:
     def _write(self, n_series: int, keep_bytes: int) -> Iterator[bytes]:
         """The first series as frames; what is left is a view, so its bytes stay reserved."""
         labels, chunks = self._tables[0] if len(self._tables) == 1 else join(self._tables)[:2]
-        yield from write_series_frames(*take_rows(labels, chunks, 0, n_series), self._batch_size)
+        yield from self._write_frames(*take_rows(labels, chunks, 0, n_series), self._batch_size)
         left = len(labels) - n_series
         self._tables = [take_rows(labels, chunks, n_series, len(labels))] if left else []
         kept = keep_bytes if left else 0
@@ -77,7 +79,7 @@ class ProxyServer:
         limits = self._new_limits()
         proxied = ProxyCall(call.cancel, warnings.append, tenant_of(call), keep_empty=True)
         with self._new_budget() as budget:
-            waiting = _Rebatch(request.response_batch_size, budget)
+            waiting = _Rebatch(request.response_batch_size, budget, frame_writer(call.metadata))
             for batch in self._proxy.series(request, budget, proxied):
                 if warnings:
                     yield from waiting.flush()

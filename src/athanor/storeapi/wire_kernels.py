@@ -107,7 +107,7 @@ def _compare(data, a_at, a_size, b_at, b_size):
 
 
 @inline
-def _short_span(data, at, end):
+def short_span(data, at, end):
     """Like _span, but end -1 also where the length is not a shortest varint."""
     if at < end and data[at] < 0x80:
         stop = np.int64(at + 1 + data[at])
@@ -119,15 +119,15 @@ def _short_span(data, at, end):
 
 
 @inline
-def _canonical_label(data, at, end, last_name_at, last_name_size):
+def canonical_label(data, at, end, last_name_at, last_name_size):
     """Whether ``[at, end)`` is 0x0A len name 0x12 len value, value not empty, name after the last one; and its name's
     span."""
     if at >= end or data[at] != 0x0A:
         return False, np.int64(0), np.int64(0)
-    name_at, name_end = _short_span(data, at + 1, end)
+    name_at, name_end = short_span(data, at + 1, end)
     if name_end < 0 or name_end >= end or data[name_end] != 0x12:
         return False, np.int64(0), np.int64(0)
-    value_at, value_end = _short_span(data, name_end + 1, end)
+    value_at, value_end = short_span(data, name_end + 1, end)
     if value_end != end or value_at == value_end:
         return False, np.int64(0), np.int64(0)
     size = name_end - name_at
@@ -360,7 +360,7 @@ def _scan_series(
                 spans[4 * n_labels + 3] = d
                 n_labels += 1
             else:
-                fine, name_at, name_size = _canonical_label(data, start, stop, name_at, name_size)
+                fine, name_at, name_size = canonical_label(data, start, stop, name_at, name_size)
                 if not fine or after != at + 1 or start - after != uvarint_size(np.uint64(stop - start)):
                     return REWRITE, at, row, used
                 for k in range(at, stop):
