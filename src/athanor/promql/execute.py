@@ -22,26 +22,23 @@ from athanor.model.select import QueryContext, SelectHints, Selection, SharedRea
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
-from athanor.promql import histograms as histogram_tables
 from athanor.promql.account import Account
 from athanor.promql.aggregate import select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
 from athanor.promql.binary import scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
-from athanor.promql.extended import bounded_samples
 from athanor.promql.functions import FUNCTIONS, scalar_of
-from athanor.promql.histogram_windows import cut_mixed
 from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
 from athanor.promql.joint import JointReads
 from athanor.promql.notes import Notes
 from athanor.promql.plan import CELL_BYTES, Equal, Operator
 from athanor.promql.planner import Planner
+from athanor.promql.range_vectors import no_samples, read_range
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import InstantRead, RowSource, TileRunner, samples_of
 from athanor.promql.sinks import Held, sink_of
 from athanor.promql.stages import Stages
 from athanor.promql.statistics import Statistics, count_samples
-from athanor.promql.step_kernels import cut_samples
 
 SLICES = 4  # into so many pieces of steps a breaker's work is cut when its input is over the budget
 
@@ -354,35 +351,11 @@ class Evaluation:
             inner = blocks.without_empty_rows(self.vector(bare.expr, windows.inner_grid))
             return inner.labels, samples_of(inner, Workspace())
         assert windows.selection is not None
-        tables, ts, values, counts = [], [], [], []
-        for tile in self._storage.select(windows.selection, self._budget, self._context):
-            self._context.check()
-            bound = 16 * (tile.n_samples_bound + 2 * len(tile.labels))
-            self._account.take(f"{len(tile.labels)} series of samples", bound)
-            begin_ms, end_ms = windows.first_ms - windows.range_ms, windows.first_ms
-            samples = tile.samples(self._workspace)
-            if windows.extended is not None:
-                cut = bounded_samples(samples, windows.extended, begin_ms, end_ms, self._workspace)
-            else:
-                cut = _cut(samples, begin_ms, end_ms)
-            if self._statistics is not None:
-                self._statistics.range_samples += count_samples(cut)
-            sizes = np.diff(cut.offsets)
-            tables.append(labels.take(tile.labels, np.flatnonzero(sizes)))
-            ts.append(cut.ts_ms)
-            values.append((cut.values, cut.kind, cut.histograms))
-            counts.append(sizes[sizes > 0])
-            self._account.give(bound - 16 * cut.ts_ms.size)
-        if not tables:
-            return no_samples()
-        offsets = np.concatenate((np.zeros(1, np.int64), np.cumsum(np.concatenate(counts))))
-        joined, histograms = histogram_tables.joined(
-            [(v, np.empty(0, np.uint8) if k is None else k, h) for v, k, h in values]
-        )
-        kind = None
-        if histograms is not None:
-            kind = np.concatenate([np.ones(v.size, np.uint8) if k is None else k for v, k, _ in values])
-        return labels.concat(tables), Samples(np.concatenate(ts), np.concatenate(joined), offsets, kind, histograms)
+        tiles = self._storage.select(windows.selection, self._budget, self._context)
+        table, samples = read_range(tiles, windows, self._account, self._context.check, self._workspace)
+        if self._statistics is not None:
+            self._statistics.range_samples = count_samples(samples)
+        return table, samples
 
 
 def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:
@@ -399,10 +372,6 @@ def one_series(grid: StepGrid, scalar: F64) -> StepBlock:
     return blocks.block(grid, labels.empty_sets(1), scalar[None, :].copy(), np.ones((1, grid.n), np.uint8))
 
 
-def no_samples() -> tuple[LabelTable, Samples]:
-    return labels.empty_sets(0), Samples(np.empty(0, np.int64), np.empty(0), np.zeros(1, np.int64))
-
-
 def _n_groups(grouping: tuple[str, ...], without: bool, table: LabelTable) -> int:
     return len(labels.group(table, grouping, not without)[1])
 
@@ -416,12 +385,3 @@ def _combined(op: str, sides: tuple[F64, ...]) -> F64:
             return np.array([choose(a, b) for a, b in zip(sides[0].tolist(), sides[1].tolist(), strict=True)])
         case _:
             return scalar_scalar(op, sides[0], sides[1])
-
-
-def _cut(samples: Samples, after_ms: int, last_ms: int) -> Samples:
-    n = samples.values.size
-    ts, values, offsets = np.empty(n, np.int64), np.empty(n), np.empty(samples.offsets.size, np.int64)
-    if samples.kind is not None:
-        return cut_mixed(samples, after_ms, last_ms)
-    kept = cut_samples(samples.ts_ms, samples.values, samples.offsets, after_ms, last_ms, ts, values, offsets)
-    return Samples(ts[:kept], values[:kept], offsets)

@@ -32,19 +32,21 @@ from athanor.promql.signatures import X_FUNCTIONS
 from athanor.promql.windows import without_stale
 
 AnyTile = TypeVar("AnyTile")
-PIECE_CELLS = 1 << 17  # windows that are counted at a time
+PIECE_CELLS = 1 << 17  # windows, or cells, that are counted at a time
 BYTES_OF_A_SAMPLE = 16
 HISTOGRAM_BYTES = 168 + 8  # the structure of a histogram in the original, and the time beside it
 
 
 @dataclass(slots=True)
 class Counts:
-    """Of one operator. read: int64[n], samples that it found; cells: int64[n], samples that it gave; longest: samples
-    in the longest window of one series. own_s: seconds of work inside tiles, of all threads; wall_s: from its begin to
-    its end, with all below it, None where it ran inside tiles only."""
+    """Of one operator. read: int64[n], samples that it found; cells: int64[n], samples that it gave; points: int64[n],
+    series that it gave one of; longest: samples in the longest window of one series. own_s: seconds of work inside
+    tiles, of all threads; wall_s: from its begin to its end, with all below it, None where it ran inside tiles only.
+    """
 
     read: I64
     cells: I64
+    points: I64
     longest: int = 0
     own_s: float = 0.0
     wall_s: float | None = None
@@ -97,11 +99,12 @@ class Statistics:
         return counting
 
     def _add(self, operator: Operator, block: StepBlock, seconds: float, read: I64 | None, longest: int) -> None:
-        cells = cells_of(block)
+        cells, points = cells_of(block), points_of(block)
         with self._lock:
             counts = self._counts(operator)
             counts.read += (cells if isinstance(operator, plan.Read | plan.Info) else 0) if read is None else read
             counts.cells += cells
+            counts.points += points
             counts.longest = max(counts.longest, longest)
             counts.own_s += seconds
 
@@ -110,7 +113,10 @@ class Statistics:
     def evaluated(self, operator: Operator, block: StepBlock | None, seconds: float) -> None:
         """An operator has been evaluated as one block, or as scalars."""
         counts = self._counts(operator)
-        counts.cells = np.ones(operator.grid.n, np.int64) if block is None else cells_of(block)
+        if block is None:
+            counts.cells = counts.points = np.ones(operator.grid.n, np.int64)
+        else:
+            counts.cells, counts.points = cells_of(block), points_of(block)
         counts.wall_s = seconds
 
     def forget(self, roots: Sequence[Operator]) -> None:
@@ -157,7 +163,8 @@ class Measured:
 
 
 def _zeros(operator: Operator) -> Counts:
-    return Counts(np.zeros(operator.grid.n, np.int64), np.zeros(operator.grid.n, np.int64))
+    n = operator.grid.n
+    return Counts(np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64))
 
 
 def _first_step(whole: Operator, piece: Operator) -> int:
@@ -168,7 +175,8 @@ def _first_step(whole: Operator, piece: Operator) -> int:
 
 def _join(into: Counts, piece: Counts, first: int) -> None:
     span = slice(first, first + piece.read.size)
-    into.read[span], into.cells[span] = piece.read[: into.read[span].size], piece.cells[: into.read[span].size]
+    n = into.read[span].size
+    into.read[span], into.cells[span], into.points[span] = piece.read[:n], piece.cells[:n], piece.points[:n]
     into.longest = max(into.longest, piece.longest)
     into.own_s += piece.own_s
     if piece.wall_s is not None:
@@ -180,16 +188,33 @@ def _join(into: Counts, piece: Counts, first: int) -> None:
 
 def cells_of(block: StepBlock) -> I64:
     """int64[n]: samples of a block at each step."""
-    is_plain = block.histograms is None
-    if is_plain:
-        counts = np.count_nonzero(block.kind, axis=0).astype(np.int64)
-    else:
-        assert block.histograms is not None
-        weights = (block.kind == FLOAT).astype(np.int64)
-        mask = block.kind == HISTOGRAM
-        weights[mask] = sample_sizes(block.histograms)[block.values[mask].astype(np.int64)]
-        counts = weights.sum(axis=0)
-    return np.repeat(counts, block.grid.n) if counts.size != block.grid.n else counts
+    if block.histograms is None:
+        return points_of(block)
+    sizes = sample_sizes(block.histograms)
+
+    def weights(rows: slice) -> I64:
+        counted = (block.kind[rows] == FLOAT).astype(np.int64)
+        mask = block.kind[rows] == HISTOGRAM
+        counted[mask] = sizes[block.values[rows][mask].astype(np.int64)]
+        summed: I64 = counted.sum(axis=0)
+        return summed
+
+    return _by_pieces(block, weights)
+
+
+def points_of(block: StepBlock) -> I64:
+    """int64[n]: series of a block that have a sample at each step."""
+    return _by_pieces(block, lambda rows: np.count_nonzero(block.kind[rows], axis=0).astype(np.int64))
+
+
+def _by_pieces(block: StepBlock, count: Callable[[slice], I64]) -> I64:
+    """The sum over some rows at a time, so that counting takes no memory to speak of."""
+    n_rows, width = block.kind.shape
+    counts = np.zeros(width, np.int64)
+    size = max(1, PIECE_CELLS // max(1, width))
+    for row in range(0, n_rows, size):
+        counts += count(slice(row, row + size))
+    return np.repeat(counts, block.grid.n) if width != block.grid.n else counts
 
 
 def sample_sizes(histograms: Histograms) -> I64:
@@ -222,6 +247,8 @@ def window_counts(operator: plan.Window, samples: Samples, workspace: Workspace)
     """int64[n]: samples in all windows of each step; and those in the longest one."""
     clean = without_stale(samples, workspace) if samples.kind is None else fresh(samples)
     sizes = sizes_of_samples(clean)
+    if sizes is not None and operator.skip_buckets:
+        sizes = np.minimum(sizes, HISTOGRAM_BYTES // BYTES_OF_A_SAMPLE)
     n, per_step, longest = operator.grid.n, np.zeros(operator.grid.n, np.int64), 0
     n_rows = max(1, PIECE_CELLS // n)
     window = operator.first_ms, operator.step_ms, n, operator.range_ms

@@ -55,11 +55,12 @@ def prometheus_totals(measured: Measured) -> SampleTotals:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """read: int64[n], samples looked at in the operator and below it; cells: int64[n], what it gives; peak: most
-    samples held while it is evaluated."""
+    """read: int64[n], samples looked at in the operator and below it; cells, points: int64[n], what it gives; peak:
+    most samples held while it is evaluated."""
 
     read: I64
     cells: I64
+    points: I64
     peak: int
 
 
@@ -112,7 +113,7 @@ class _Walk:
                 peak = _most_at_a_step(counts, children)
             case _:
                 peak = max(peak, held + _most_at_a_step(counts, children))
-        return _Found(read, counts.cells, peak)
+        return _Found(read, counts.cells, counts.points, peak)
 
     def _read(self, operator: Operator, counts: Counts, children: Sequence[_Found]) -> I64:
         n = operator.grid.n
@@ -129,7 +130,7 @@ class _Walk:
 
 def _most_at_a_step(counts: Counts, children: Sequence[_Found]) -> int:
     """Of what goes on step by step: the samples of the step, those that it gives, and those that earlier steps gave."""
-    seen = sum((child.cells for child in children), np.zeros(counts.cells.size, np.int64))
+    seen = sum((child.points for child in children), np.zeros(counts.cells.size, np.int64))
     return int((np.cumsum(counts.cells) + seen).max(initial=0))
 
 
