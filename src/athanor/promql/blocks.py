@@ -87,6 +87,23 @@ def concat_blocks(grid: StepGrid, parts: Sequence[StepBlock]) -> StepBlock:
     )
 
 
+def join_parts(grid: StepGrid, parts: list[StepBlock]) -> StepBlock:
+    """The same for plain parts, which leave the list one by one while they are copied: no more than one is held beside
+    the result, whose pages come as they are written."""
+    n_rows = sum(len(part.labels) for part in parts)
+    values = np.empty((n_rows, parts[0].values.shape[1]))
+    kind = np.empty(values.shape, np.uint8)
+    table = labels.concat([part.labels for part in parts])
+    drop_name = np.concatenate([part.drop_name for part in parts])
+    end = n_rows
+    while parts:
+        part = parts.pop()
+        first = end - len(part.labels)
+        values[first:end], kind[first:end] = part.values, part.kind
+        end = first
+    return StepBlock(grid, values, kind, table, drop_name)
+
+
 def take_rows(source: StepBlock, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> StepBlock:
     """These series, in this order."""
     return StepBlock(

@@ -91,10 +91,15 @@ class CollectSink:
         if len(parts) <= 1:
             return blocks.concat_blocks(operator.grid, parts), held
         who = f"{operator.name} over {held // self._row_bytes} series x {operator.grid.n} steps"
-        joined = self._account.take(who, held)
-        result = blocks.concat_blocks(operator.grid, parts)
-        self._account.give(held)
-        return result, joined
+        if any(part.histograms is not None for part in parts):
+            joined = self._account.take(who, held)
+            result = blocks.concat_blocks(operator.grid, parts)
+            self._account.give(held)
+            return result, joined
+        beside = self._account.take(who, max(len(part.labels) for part in parts) * self._row_bytes)
+        result = blocks.join_parts(operator.grid, parts)
+        self._account.give(beside)
+        return result, held
 
 
 def sink_of(operator: Operator, account: Account, notes: Notes) -> Sink:
