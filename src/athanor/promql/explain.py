@@ -26,6 +26,7 @@ from athanor.promql.ast import (
     Subquery,
     Unary,
     VectorSelector,
+    children,
     fold,
     walk,
 )
@@ -94,11 +95,14 @@ class _Explainer:
     def __init__(self, root: Node) -> None:
         self._conditions = merged_conditions(root)
         self._trims_sorts = not any(map(_is_timestamp_of_sort, walk(root)))
+        self._shown = _arguments_of_calls(root)
         self._left = MAX_TEXT
 
     def part(self, node: Node, kids: list[_Part]) -> _Part:
         """One node over its operands, in the order of `ast.children`."""
         part = self._part(node, kids)
+        if node not in self._shown:
+            part = replace(part, text="")
         self._left -= len(part.text) + (len(part.operator.name) if part.operator is not None else 0)
         if self._left < 0:
             raise QueryError(TOO_LONG)
@@ -285,6 +289,19 @@ def _arguments(kids: Sequence[_Part]) -> str:
 
 def _shown(piece: str | Node) -> str:
     return piece if isinstance(piece, str) else text(piece)
+
+
+def _arguments_of_calls(root: Node) -> set[Node]:
+    """Everything below a call: only there the text of a node is part of a name."""
+    found: set[Node] = set()
+    stack = [(root, False)]
+    while stack:
+        node, is_below = stack.pop()
+        if is_below:
+            found.add(node)
+        is_below = is_below or isinstance(node, Call)
+        stack.extend((child, is_below) for child in children(node))
+    return found
 
 
 def _is_timestamp_of_sort(node: Node) -> bool:

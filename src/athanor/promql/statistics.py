@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -99,7 +100,7 @@ class Statistics:
         return counting
 
     def _add(self, operator: Operator, block: StepBlock, seconds: float, read: I64 | None, longest: int) -> None:
-        cells, points = cells_of(block), points_of(block)
+        cells, points = counts_of(block)
         with self._lock:
             counts = self._counts(operator)
             counts.read += (cells if isinstance(operator, plan.Read | plan.Info) else 0) if read is None else read
@@ -116,7 +117,7 @@ class Statistics:
         if block is None:
             counts.cells = counts.points = np.ones(operator.grid.n, np.int64)
         else:
-            counts.cells, counts.points = cells_of(block), points_of(block)
+            counts.cells, counts.points = counts_of(block)
         counts.wall_s = seconds
 
     def forget(self, roots: Sequence[Operator]) -> None:
@@ -186,10 +187,11 @@ def _join(into: Counts, piece: Counts, first: int) -> None:
 # ---- counting
 
 
-def cells_of(block: StepBlock) -> I64:
-    """int64[n]: samples of a block at each step."""
+def counts_of(block: StepBlock) -> tuple[I64, I64]:
+    """int64[n] each: samples of a block at each step, and series that have one there."""
+    points = _by_pieces(block, lambda rows: np.count_nonzero(block.kind[rows], axis=0).astype(np.int64))
     if block.histograms is None:
-        return points_of(block)
+        return points, points
     sizes = sample_sizes(block.histograms)
 
     def weights(rows: slice) -> I64:
@@ -199,12 +201,7 @@ def cells_of(block: StepBlock) -> I64:
         summed: I64 = counted.sum(axis=0)
         return summed
 
-    return _by_pieces(block, weights)
-
-
-def points_of(block: StepBlock) -> I64:
-    """int64[n]: series of a block that have a sample at each step."""
-    return _by_pieces(block, lambda rows: np.count_nonzero(block.kind[rows], axis=0).astype(np.int64))
+    return _by_pieces(block, weights), points
 
 
 def _by_pieces(block: StepBlock, count: Callable[[slice], I64]) -> I64:
@@ -249,7 +246,7 @@ def window_counts(operator: plan.Window, samples: Samples, workspace: Workspace)
     sizes = sizes_of_samples(clean)
     if sizes is not None and operator.skip_buckets:
         sizes = np.minimum(sizes, HISTOGRAM_BYTES // BYTES_OF_A_SAMPLE)
-    n, per_step, longest = operator.grid.n, np.zeros(operator.grid.n, np.int64), 0
+    n, per_step, longest = operator.grid.n, np.zeros(operator.grid.n), 0
     n_rows = max(1, PIECE_CELLS // n)
     window = operator.first_ms, operator.step_ms, n, operator.range_ms
     before = operator.first_ms - operator.range_ms, operator.step_ms, n, X_LOOKBACK_MS
@@ -260,23 +257,23 @@ def window_counts(operator: plan.Window, samples: Samples, workspace: Workspace)
             counts += _window_sizes(clean, offsets, before, sizes) > 0  # the last sample before the window
         per_step += counts.sum(axis=0)
         longest = max(longest, int(counts.max(initial=0)))
-    return per_step, longest
+    return per_step.astype(np.int64), longest
 
 
-def _window_sizes(samples: Samples, offsets: I64, window: tuple[int, int, int, int], sizes: I64 | None) -> I64:
-    """int64[series, n]."""
+def _window_sizes(samples: Samples, offsets: I64, window: tuple[int, int, int, int], sizes: I64 | None) -> F64:
+    """float64[series, n], whole numbers."""
     shape = (offsets.size - 1, window[2])
     found, there = np.empty(shape), np.empty(shape, np.uint8)
     if sizes is None:
         window_kernels.pick(samples.ts_ms, samples.values, offsets, *window, window_kernels.PICK_COUNT, found, there)
-        return found.astype(np.int64)
+        return found
     numbers: F64 = np.arange(samples.ts_ms.size, dtype=np.float64)
     total = np.concatenate((np.zeros(1, np.int64), np.cumsum(sizes)))
     ends = []
     for end in (window_kernels.PICK_FIRST, window_kernels.PICK_LAST):
         window_kernels.pick(samples.ts_ms, numbers, offsets, *window, end, found, there)
         ends.append(found.astype(np.int64))
-    return np.where(there != 0, total[ends[1] + 1] - total[ends[0]], 0)
+    return np.where(there != 0, total[ends[1] + 1] - total[ends[0]], 0).astype(np.float64)
 
 
 def count_samples(samples: Samples) -> int:
@@ -288,7 +285,9 @@ def count_samples(samples: Samples) -> int:
 # ---- time at the border to storage
 
 
-def _waited_for(tiles: Iterator[AnyTile], selections: Sequence[Selection], statistics: Statistics) -> Iterator[AnyTile]:
+def _waited_for(
+    tiles: Iterator[AnyTile], selections: Sequence[Selection], statistics: Statistics
+) -> Generator[AnyTile, None, None]:
     """The same tiles; the time until each came is noted."""
     try:
         while True:
@@ -368,8 +367,9 @@ class _Timed:
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[Tile]:
         tiles = self._storage.select(selection, budget, context)
-        for tile in _waited_for(tiles, (selection,), self._statistics):
-            yield _TimedTile(tile, lambda seconds: self._statistics.waited((selection,), seconds))
+        with closing(_waited_for(tiles, (selection,), self._statistics)) as waited_for:
+            for tile in waited_for:
+                yield _TimedTile(tile, lambda seconds: self._statistics.waited((selection,), seconds))
 
 
 class _SharedTimed(_Timed):
@@ -385,5 +385,6 @@ class _SharedTimed(_Timed):
         self, wide: Selection, parts: Sequence[Selection], budget: Budget, context: QueryContext
     ) -> Iterator[SharedTile]:
         tiles = self._shared.select_shared(wide, parts, budget, context)
-        for tile in _waited_for(tiles, parts, self._statistics):
-            yield _TimedSharedTile(tile, parts, self._statistics.waited)
+        with closing(_waited_for(tiles, parts, self._statistics)) as waited_for:
+            for tile in waited_for:
+                yield _TimedSharedTile(tile, parts, self._statistics.waited)

@@ -96,6 +96,11 @@ def test_the_extended_functions_are_range_functions():
     ]  # fmt: skip
 
 
+def test_only_arguments_are_repeated_so_long_sums_are_explained():
+    lines = outline(explained(" + ".join(f"m{i}" for i in range(2_000))))
+    assert len(lines) == 2 * 1_999 + 2 * 2_000
+
+
 def test_names_that_repeat_their_arguments_may_not_grow_without_bound():
     """Each level of abs() holds the text of all levels below it."""
     began = time.monotonic()

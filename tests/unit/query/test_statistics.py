@@ -13,6 +13,7 @@ from athanor.model.budget import Budget
 from athanor.model.cancel import CancelToken
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
+from athanor.promql.rules import Rules
 from athanor.promql.statistics_totals import prometheus_totals
 from athanor.query.storage import FanoutStorage, QuerierOptions
 from athanor.store.service import services
@@ -182,6 +183,25 @@ def test_counts_are_the_same_where_the_budget_makes_a_query_work_in_pieces(recor
     ours, theirs = prometheus_totals(in_pieces.measured), prometheus_totals(whole.measured)
     assert (ours.total, ours.per_step.tolist()) == (theirs.total, theirs.per_step.tolist())
     assert ours.total > 0
+
+
+@pytest.mark.parametrize("query", [
+    "sum(rate(demo_cpu_seconds_total[5m])) / sum(rate(demo_cpu_seconds_total{mode='idle'}[5m]))",
+    "demo_temp - demo_temp + count(demo_temp)", "topk(1, demo_temp) + on () group_left absent(demo_temp)",
+    "max_over_time((demo_temp - avg_over_time(demo_temp[2m]))[10m:30s])",
+])  # fmt: skip
+def test_counts_depend_neither_on_threads_nor_on_what_is_read_together(recorded_store, query):
+    def totals(n_threads, rules):
+        engine = Engine(EngineOptions(features=FEATURES, rules=rules), n_threads)
+        storage = FanoutStorage(Proxy(lambda: [recorded_store]), QuerierOptions(True, ("replica",)), CancelToken())
+        times = 1_700_000_000_000, 1_700_002_000_000, 20_000
+        result = engine.range(storage, query, *times, budget=Budget(1 << 24), measure=True)
+        found = prometheus_totals(result.measured)
+        return found.total, found.per_step.tolist(), found.peak
+
+    expected = totals(1, Rules(matchers=False, shared_reads=False, equal_parts=False))
+    assert expected[0] == sum(expected[1]) > 0
+    assert expected == totals(4, Rules(matchers=False)) == totals(1, Rules(matchers=False, equal_parts=False))
 
 
 def test_an_operator_takes_no_longer_than_the_one_above_it(queriers):
