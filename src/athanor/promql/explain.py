@@ -177,6 +177,8 @@ class _Explainer:
         if name == "absent_over_time":
             inner = self._windowed("last_over_time", window.bare, window, ())
             return None if inner is None else Explained("[absent]", node, (inner,))
+        if name == "predict_linear" and isinstance(window.bare, Subquery) and window.bare.timestamp_ms is not None:
+            return None  # it depends on the step while its subquery does not, which Thanos' engine cannot express
         numbers = tuple(kids[at] for at in NUMBERS_OF_WINDOWS.get(name, ()))
         return self._windowed(name, node, window, numbers)
 
@@ -238,7 +240,7 @@ def _binary(node: Binary, left: _Part, right: _Part) -> _Part:
     if node.lhs.type == "scalar" or node.rhs.type == "scalar" or matching is None:
         return _Part(node, shown, _checked(Explained(f"[vectorScalarBinary] {node.op}", node, inputs)))
     # compat: the labels of ignoring are not shown, "false" is
-    how = f"on: {_names(matching.labels)}" if matching.on else "ignoring: false"
+    how = f"on: {_names(_sorted(matching.labels))}" if matching.on else "ignoring: false"
     name = f"[vectorBinary] {node.op} - {matching.card}, {how}, group: {_names(matching.include)}"
     return _Part(node, shown, _checked(Explained(name, node, inputs)))
 
@@ -246,14 +248,15 @@ def _binary(node: Binary, left: _Part, right: _Part) -> _Part:
 def _matching(matching: Matching | None) -> str:
     if matching is None or not (matching.labels or matching.on):
         return ""
-    shown = f" {'on' if matching.on else 'ignoring'} ({', '.join(matching.labels)})"
+    labels = _sorted(matching.labels) if matching.on else matching.labels  # compat: only those of on are sorted
+    shown = f" {'on' if matching.on else 'ignoring'} ({', '.join(labels)})"
     if matching.card in ("many-to-one", "one-to-many"):
         shown += f" group_{'left' if matching.card == 'many-to-one' else 'right'} ({', '.join(matching.include)})"
     return shown
 
 
 def _aggregation(node: Aggregation, inner: _Part, parameter: _Part | None = None) -> _Part:
-    grouping = sorted(node.grouping, key=lambda name: name.encode("utf-8", "surrogateescape"))
+    grouping = _sorted(node.grouping)
     kind = "without" if node.without else "by"
     head = f" {kind} ({', '.join(grouping)}) " if node.without or grouping else ""
     shown = f"{node.op}{head}({parameter.text + ', ' if parameter is not None else ''}{inner.text})"
@@ -277,6 +280,11 @@ def _aggregation(node: Aggregation, inner: _Part, parameter: _Part | None = None
 
 def _listed(conditions: Sequence[Matcher]) -> str:
     return "{[" + " ".join(map(matcher, conditions)) + "]}"
+
+
+def _sorted(names: Sequence[str]) -> list[str]:
+    """As Go sorts them."""
+    return sorted(names, key=lambda name: name.encode("utf-8", "surrogateescape"))
 
 
 def _names(names: Sequence[str]) -> str:
