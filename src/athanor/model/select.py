@@ -30,12 +30,17 @@ class SelectHints:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One selector to be read: samples of all matching series with first_ms <= t <= last_ms."""
+    """One selector to be read: samples of all matching series with first_ms <= t <= last_ms.
+
+    around_ms: the first and the last ms that any selector of the query reads, None for those of this one. Between them
+    storage chooses among replicas, with all samples of the chunks that are answered for the selector's own time.
+    """
 
     matchers: tuple[Matcher, ...]
     first_ms: int
     last_ms: int
     hints: SelectHints = field(default_factory=SelectHints)
+    around_ms: tuple[int, int] | None = None
 
 
 class Tile(Protocol):

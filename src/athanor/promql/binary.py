@@ -117,9 +117,17 @@ def unary_minus(source: StepBlock, delayed: bool) -> StepBlock:
 
 
 def vector_vector(
-    op: str, lhs: StepBlock, rhs: StepBlock, matching: Matching, return_bool: bool, notes: Notes, at: int, delayed: bool
+    op: str,
+    lhs: StepBlock,
+    rhs: StepBlock,
+    matching: Matching,
+    return_bool: bool,
+    notes: Notes,
+    at: int,
+    delayed: bool,
+    since_3_10: bool = True,
 ) -> StepBlock:
-    """Series of two sides by their labels, or a set operation."""
+    """Series of two sides by their labels, or a set operation. since_3_10: word errors as Prometheus 3.10 and later."""
     lhs, rhs = blocks.full_width(lhs), blocks.full_width(rhs)
     if op in SET_OPERATORS:
         return _set_operation(op, lhs, rhs, matching)
@@ -145,7 +153,7 @@ def vector_vector(
         if clash_of_matches(merged, matched, matching, table, steps, limit) is not None:
             raise QueryError(f"multiple matches for labels: {_MATCHES[matching.card]}")
     if on_one_side is not None:
-        raise one_side_error(sides, matching, on_one_side)
+        raise one_side_error(sides, matching, on_one_side, since_3_10)
     values, kind = _evaluate(op, pairs, return_bool, lhs.grid.n)
     histograms = None
     if native:

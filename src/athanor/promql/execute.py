@@ -297,7 +297,7 @@ class Evaluation:
         held = self._account.take_for(operator, max(len(left.labels), len(right.labels)))
         result = vector_vector(
             operator.op, left, right, operator.matching, operator.return_bool, self._notes, operator.at,
-            self._settings.delayed,
+            self._settings.delayed, self._settings.since_3_10,
         )  # fmt: skip
         self._account.give(left_held + right_held)
         return result, held
@@ -362,7 +362,7 @@ def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSourc
     grid, lookback_ms = operator.grid, operator.lookback_ms
     last_ms = operator.first_ms + (grid.n - 1) * operator.step_ms
     hints = SelectHints(step_ms=grid.step_ms, func="info")
-    selection = Selection(matchers, operator.first_ms - lookback_ms + 1, last_ms, hints)
+    selection = Selection(matchers, operator.first_ms - lookback_ms + 1, last_ms, hints, operator.around_ms)
     read = InstantRead(grid, operator.first_ms, operator.step_ms, lookback_ms, "time")
     return RowSource(selection, partial(read_times, read), (), grid.n * CELL_BYTES)
 

@@ -83,10 +83,12 @@ def clash_on_one_side(sides: Sides, matching: Matching, steps: Callable[[], U8])
     return clash_of_rows(one.kind, codes, steps)
 
 
-def one_side_error(sides: Sides, matching: Matching, clash: Clash) -> QueryError:
+def one_side_error(sides: Sides, matching: Matching, clash: Clash, since_3_10: bool) -> QueryError:
+    """since_3_10: the two series are named in the order of their texts, else the later of them first."""
     swapped = _swapped(matching)
     one = sides.lhs if swapped else sides.rhs
-    pair = ", ".join(sorted(label_text(one.labels, row) for row in (clash.first, clash.second)))
+    named = [label_text(one.labels, row) for row in (clash.second, clash.first)]
+    pair = ", ".join(sorted(named) if since_3_10 else named)
     group = label_text(sides.projected, clash.second + (0 if swapped else len(sides.lhs.labels)))
     return QueryError(
         f"found duplicate series for the match group {group} on the {'left' if swapped else 'right'} hand-side of the "

@@ -182,12 +182,14 @@ class Match(Operator):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Info(Operator):
-    """info(): the labels of info series, which are looked for at first_ms, first_ms + step_ms, ..."""
+    """info(): the labels of info series, which are looked for at first_ms, first_ms + step_ms, ...; around_ms: of the
+    selections of the query."""
 
     selector: InfoSelector
     first_ms: int
     step_ms: int
     lookback_ms: int
+    around_ms: tuple[int, int] | None = None
 
     def n_bytes(self, n_series: int, n_groups: int = 0) -> int:
         """n_series: of the answer and of the input. n_groups: info series."""

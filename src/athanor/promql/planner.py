@@ -278,6 +278,7 @@ class Planner:
             name="info", grid=grid, kind=Kind.BREAKER, inputs=(inner,), equal=Equal.MERGE,
             selector=info_selector(node), first_ms=first_ms - before_ms, step_ms=step_ms,
             lookback_ms=self.settings.lookback_ms,
+            around_ms=next((selection.around_ms for selection in self.selections.values()), None),
         )  # fmt: skip
 
     def _absent(self, node: Call, grid: StepGrid) -> Recursive[Operator]:

@@ -63,7 +63,11 @@ class _Scope:
 
 
 def selector_reads(root: Node, window: QueryWindow, lookback_ms: int, default_step_ms: int) -> tuple[SelectorRead, ...]:
-    """Every selector in reading order. default_step_ms: the step of subqueries that name none."""
+    """Every selector in reading order. default_step_ms: the step of subqueries that name none.
+
+    compat: Thanos opens one querier for the whole query, whose bounds and not the selector's decide which replica is
+    read first (promql/engine.go FindMinMaxTime, pkg/query/querier.go).
+    """
     reads: list[SelectorRead] = []
     stack: list[tuple[Node, _Scope]] = [(root, _Scope())]
     while stack:
@@ -75,7 +79,8 @@ def selector_reads(root: Node, window: QueryWindow, lookback_ms: int, default_st
         if kids:
             inner = scope.inside(node, default_step_ms)
             stack.extend((kid, inner) for kid in reversed(kids))
-    return tuple(reads)
+    around_ms = time_span(reads)
+    return tuple(replace(read, selection=replace(read.selection, around_ms=around_ms)) for read in reads)
 
 
 def time_span(reads: Sequence[SelectorRead]) -> tuple[int, int]:

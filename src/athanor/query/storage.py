@@ -151,7 +151,7 @@ class FanoutStorage:
         readings = [
             PartReading(
                 tuple(m for m in part.matchers if m not in wide.matchers),
-                aggregates_for(part.hints.func), self._reading(part),
+                aggregates_for(part.hints.func), self._reading(part), part.first_ms, part.last_ms,
             )
             for part in parts
         ]  # fmt: skip
@@ -164,8 +164,9 @@ class FanoutStorage:
 
     def _reading(self, selection: Selection) -> Reading:
         options, func = self._options, selection.hints.func
+        first_ms, last_ms = selection.around_ms or (selection.first_ms, selection.last_ms)
         return Reading(
-            selection.first_ms, selection.last_ms, func in COUNTER_FUNCTIONS,
+            first_ms, last_ms, func in COUNTER_FUNCTIONS,
             options.deduplicate and bool(options.replica_labels), loses_resets=aggregates_for(func) == (COUNTER,),
         )  # fmt: skip
 

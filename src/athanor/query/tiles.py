@@ -74,11 +74,14 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class PartReading:
-    """How one selection reads tiles that serve several. matchers: its conditions beyond those of all series."""
+    """How one selection reads tiles that serve several. matchers: its conditions beyond those of all series; first_ms,
+    last_ms: it has the chunks that hold any of this time."""
 
     matchers: tuple[Matcher, ...]
     aggregates: tuple[int, ...]
     reading: Reading
+    first_ms: int
+    last_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +120,9 @@ class SharedSeriesTile:
 
     def _chosen(self, part: PartReading) -> _PartRows:
         first, end = int(self._starts[0]), int(self._starts[-1])
-        reading, counts = part.reading, np.diff(self._starts)
-        inside = self._chunks.first_ms[first:end] <= reading.last_ms
-        inside &= self._chunks.last_ms[first:end] >= reading.first_ms
+        counts = np.diff(self._starts)
+        inside = self._chunks.first_ms[first:end] <= part.last_ms
+        inside &= self._chunks.last_ms[first:end] >= part.first_ms
         if part.matchers:
             inside &= np.repeat(_accepted(self.labels, part.matchers), counts)
         before = np.concatenate((np.zeros(1, np.int64), np.cumsum(inside)))[self._starts - first]
@@ -154,7 +157,9 @@ class SharedSeriesTile:
 
     def alike(self, part: int, other: int) -> bool:
         first, second = self._parts[part], self._parts[other]
-        return first.reading == second.reading and (self._is_raw or first.aggregates == second.aggregates)
+        same_chunks = (first.first_ms, first.last_ms) == (second.first_ms, second.last_ms)
+        same = same_chunks and first.reading == second.reading
+        return same and (self._is_raw or first.aggregates == second.aggregates)
 
     def drop(self) -> None:
         self._held.release()

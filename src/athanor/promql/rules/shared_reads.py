@@ -1,4 +1,4 @@
-"""Which selectors of a plan are read together: fetched and decoded once, each deduplicated in its own window.
+"""Which selectors of a plan are read together: fetched and decoded once, each deduplicated on its own.
 
 Two selectors share a read where one asks for series of the other over the same time or less, or where both ask for the
 same series over times that meet. What shares a read is evaluated at the same time, tile by tile; so only those parts do
