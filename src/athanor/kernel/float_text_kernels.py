@@ -44,11 +44,10 @@ def _floor_log2_pow10(k: int) -> int:
 
 _POWERS = _power_table()
 _TENS = np.array([10**k for k in range(20)], np.uint64)
-_PAIRS = np.frombuffer("".join(f"{i:02d}" for i in range(100)).encode(), np.uint8)
 
 _U0, _U1, _U2, _U4, _U10 = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(4), np.uint64(10)
 _U40, _U63 = np.uint64(40), np.uint64(63)
-_U100, _U10000, _U1E8 = np.uint64(100), np.uint64(10_000), np.uint64(100_000_000)
+_U100, _U10000, _U1E8, _U1E16 = np.uint64(100), np.uint64(10_000), np.uint64(10**8), np.uint64(10**16)
 _FRACTION_MASK = np.uint64(2**52 - 1)
 _HIDDEN = np.uint64(2**52)
 _MINUS, _DOT, _ZERO, _E = 45, 46, 48, 101
@@ -153,86 +152,115 @@ def _trim(digits, exponent):
 @inline
 def n_digits(value):
     """Decimal digits of an unsigned number; 1 for 0."""
-    n = 1
-    while n < 20 and value >= _TENS[n]:
-        n += 1
-    return n
+    if value >= _TENS[19]:
+        return 20
+    # The logarithm from the exponent of the nearest float64 is right or one too small.
+    log2 = np.int64(_bits(np.float64(value | _U1)) >> np.uint64(52)) - 1023
+    n = ((log2 * 1233) >> 12) + 1
+    return n + 1 if value >= _TENS[n] else n
 
 
 @inline
-def write_digits(out, at, value, n):
-    """Exactly n decimal digits at out[at]; returns the position behind them."""
-    end = at + n
-    i = end
-    while value >= _U10000:
-        q = value // _U10000
-        four = value - q * _U10000
-        two = four // _U100
-        low = np.int64(four - two * _U100) * 2
-        high = np.int64(two) * 2
-        out[i - 4] = _PAIRS[high]
-        out[i - 3] = _PAIRS[high + 1]
-        out[i - 2] = _PAIRS[low]
-        out[i - 1] = _PAIRS[low + 1]
-        i -= 4
-        value = q
-    while i - at >= 2:
-        q = value // _U100
-        low = np.int64(value - q * _U100) * 2
-        out[i - 2] = _PAIRS[low]
-        out[i - 1] = _PAIRS[low + 1]
-        i -= 2
-        value = q
-    if i > at:
-        out[i - 1] = np.uint8(_ZERO + np.int64(value % _U10))
-    return end
+def _eight(value):
+    """The eight digits of a number below 10**8 as text in one word, the first in its lowest byte: halves are divided
+    side by side, into fours, twos and ones."""
+    four = value // _U10000
+    fours = four | ((value - four * _U10000) << np.uint64(32))
+    two = ((fours * np.uint64(10486)) >> np.uint64(20)) & np.uint64(0x0000007F0000007F)
+    twos = two | ((fours - two * _U100) << np.uint64(16))
+    ten = ((twos * np.uint64(103)) >> np.uint64(10)) & np.uint64(0x000F000F000F000F)
+    return ten | ((twos - ten * _U10) << np.uint64(8)) | np.uint64(0x3030303030303030)
+
+
+@inline
+def _put(out, at, word):
+    """Eight bytes, the lowest first; one store."""
+    to = np.uint64(at)
+    for i in range(np.uint64(8)):
+        out[to + i] = np.uint8((word >> (i << np.uint64(3))) & np.uint64(0xFF))
+
+
+@inline
+def _write_padded(out, at, value, n):
+    """The lowest n <= 16 digits of a number below 10**n, zeros in front; up to 16 bytes are touched."""
+    if n <= 8:
+        _put(out, at, _eight(value * _TENS[8 - n]))
+    else:
+        left = value * _TENS[16 - n]
+        high = left // _U1E8
+        _put(out, at, _eight(high))
+        _put(out, at + 8, _eight(left - high * _U1E8))
+    return at + n
 
 
 @inline
 def _write_whole(out, at, value):
-    return write_digits(out, at, value, n_digits(value))
+    n = n_digits(value)
+    if n > 16:
+        high = value // _U1E16
+        at = _write_padded(out, at, high, n - 16)
+        return _write_padded(out, at, value - high * _U1E16, np.int64(16))
+    return _write_padded(out, at, value, n)
 
 
 @inline
 def _write_plain(out, at, digits, exponent):
-    n = n_digits(digits)
-    point = n + exponent
+    """digits has at most 17 digits."""
     if exponent >= 0:
-        at = write_digits(out, at, digits, n)
+        at = _write_whole(out, at, digits)
         for _ in range(exponent):
             out[at] = _ZERO
             at += 1
         return at
+    n = n_digits(digits)
+    point = n + exponent
+    if point > 0 and point < 8:
+        # All digits one byte to the right, then the first eight again with the point between them.
+        to = at + 1
+        first = _U0
+        if n == 17:
+            first = digits // _U1E16
+            rest = digits - first * _U1E16
+            first |= np.uint64(_ZERO)
+            out[to] = np.uint8(first)
+            to += 1
+        else:
+            rest = digits * _TENS[16 - n]
+        upper = rest // _U1E8
+        head = _eight(upper)
+        _put(out, to, head)
+        _put(out, to + 8, _eight(rest - upper * _U1E8))
+        if n == 17:
+            head = (head << np.uint64(8)) | first
+        bits = np.uint64(point) << np.uint64(3)
+        behind = ~((_U1 << bits) - _U1)
+        _put(out, at, (head & ~behind) | (np.uint64(_DOT) << bits) | ((head << np.uint64(8)) & (behind << np.uint64(8))))
+        return at + n + 1
     if point > 0:
-        end = write_digits(out, at + 1, digits, n)
-        for i in range(at, at + point):
-            out[i] = out[i + 1]
-        out[at + point] = _DOT
-        return end
-    out[at] = _ZERO
-    out[at + 1] = _DOT
-    at += 2
-    for _ in range(-point):
-        out[at] = _ZERO
-        at += 1
-    return write_digits(out, at, digits, n)
+        scale = _TENS[-exponent]
+        whole = digits // scale
+        at = _write_whole(out, at, whole)
+        out[at] = _DOT
+        return _write_padded(out, at + 1, digits - whole * scale, -exponent)
+    _put(out, at, np.uint64(0x303030303030_2E30))  # 0.000000
+    return _write_whole(out, at + 2 - point, digits)
 
 
 @inline
 def _write_exponent_form(out, at, digits, exponent):
     n = n_digits(digits)
     power = exponent + n - 1
+    end = _write_whole(out, at + 1, digits)
+    out[at] = out[at + 1]
     if n == 1:
-        at = write_digits(out, at, digits, 1)
+        at += 1
     else:
-        end = write_digits(out, at + 1, digits, n)
-        out[at] = out[at + 1]
         out[at + 1] = _DOT
         at = end
     out[at] = _E
     out[at + 1] = _MINUS if power < 0 else 43
     size = np.uint64(-power if power < 0 else power)
-    return write_digits(out, at + 2, size, 3 if size >= _U100 else 2)
+    return _write_padded(out, at + 2, size, np.int64(3 if size >= _U100 else 2))
 
 
 @inline
@@ -255,12 +283,15 @@ def write_float(out, at, value):
             # At most 15 digits, so no other decimal of 15 digits gives this number, and the division is exact.
             thousandths = np.int64(value * 1000.0 + 0.5)
             if np.float64(thousandths) / 1000.0 == value:
-                digits, exponent = np.uint64(thousandths), -3
-                for _ in range(2):
-                    q = digits // _U10
-                    if q * _U10 == digits:
-                        digits, exponent = q, exponent + 1
-                return _write_plain(out, at, digits, exponent)
+                digits = np.uint64(thousandths)
+                whole = digits // np.uint64(1000)
+                rest = digits - whole * np.uint64(1000)
+                at = _write_whole(out, at, whole)
+                out[at] = _DOT
+                at = _write_padded(out, at + 1, rest, np.int64(3))
+                if rest % _U10 == _U0:
+                    at -= 2 if rest % _U100 == _U0 else 1
+                return at
     elif not value <= 1.7976931348623157e308:
         word = 0x666E49 if value == value else 0x4E614E  # "Inf", "NaN", lowest byte first
         for i in range(3):
@@ -287,14 +318,14 @@ def write_seconds(out, at, ts_ms):
     rest = size - whole * np.uint64(1000)
     if rest != _U0:
         out[at] = _DOT
-        at = write_digits(out, at + 1, rest, 3)
+        at = _write_padded(out, at + 1, rest, np.int64(3))
     return at
 
 
 @kernel(i64(RF64, I64, U8))
 def float_texts(values, offsets, out):
-    """The texts of values one after the other; offsets[i] is where text i ends. out: MAX_BYTES each. Returns the
-    size."""
+    """The texts of values one after the other; offsets[i] is where text i ends. out: MAX_BYTES each, and
+    SLACK. Returns the size."""
     at = np.int64(0)
     for i in range(values.size):
         at = write_float(out, at, values[i])
