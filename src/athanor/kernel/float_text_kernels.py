@@ -234,7 +234,8 @@ def _write_plain(out, at, digits, exponent):
             head = (head << np.uint64(8)) | first
         bits = np.uint64(point) << np.uint64(3)
         behind = ~((_U1 << bits) - _U1)
-        _put(out, at, (head & ~behind) | (np.uint64(_DOT) << bits) | ((head << np.uint64(8)) & (behind << np.uint64(8))))
+        tail = (head << np.uint64(8)) & (behind << np.uint64(8))
+        _put(out, at, (head & ~behind) | (np.uint64(_DOT) << bits) | tail)
         return at + n + 1
     if point > 0:
         scale = _TENS[-exponent]
