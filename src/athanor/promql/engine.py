@@ -166,7 +166,7 @@ class Engine:
         if options.rules.matchers:
             selections = with_conditions(tree, selections, partial(_hidden_labels, storage))
         planner = Planner(tree, selections, settings, budget.take)
-        statistics = Statistics() if measure else None
+        statistics = Statistics(budget) if measure else None
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)
         result = _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
         if statistics is None:

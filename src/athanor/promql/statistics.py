@@ -34,6 +34,7 @@ from athanor.promql.windows import without_stale
 
 AnyTile = TypeVar("AnyTile")
 PIECE_CELLS = 1 << 17  # windows, or cells, that are counted at a time
+COUNTS_BYTES = 24  # of a step of an operator
 BYTES_OF_A_SAMPLE = 16
 HISTOGRAM_BYTES = 168 + 8  # the structure of a histogram in the original, and the time beside it
 
@@ -51,12 +52,15 @@ class Counts:
     longest: int = 0
     own_s: float = 0.0
     wall_s: float | None = None
+    n_bytes: int = 0
+    """Held in the budget."""
 
 
 @dataclass(slots=True)
 class Statistics:
-    """What the evaluation of one query has counted so far."""
+    """What the evaluation of one query has counted so far; the counts are held in its budget until it ends."""
 
+    budget: Budget
     of: dict[Operator, Counts] = field(default_factory=dict)
     range_samples: int = 0
     """Samples of a range selector that is the whole query."""
@@ -70,7 +74,12 @@ class Statistics:
         return _zeros(operator) if found is None else found
 
     def _counts(self, operator: Operator) -> Counts:
-        return self.of.setdefault(operator, _zeros(operator))
+        found = self.of.get(operator)
+        if found is None:
+            self.budget.take("counts of samples", operator.grid.n * COUNTS_BYTES)
+            found = self.of[operator] = _zeros(operator)
+            found.n_bytes = operator.grid.n * COUNTS_BYTES
+        return found
 
     # ---- inside tiles
 
@@ -113,28 +122,39 @@ class Statistics:
 
     def evaluated(self, operator: Operator, block: StepBlock | None, seconds: float) -> None:
         """An operator has been evaluated as one block, or as scalars."""
-        counts = self._counts(operator)
         if block is None:
-            counts.cells = counts.points = np.ones(operator.grid.n, np.int64)
-        else:
-            counts.cells, counts.points = counts_of(block)
+            self.of[operator] = Counts(*_of_a_scalar(operator.grid.n), wall_s=seconds)
+            return
+        counts = self._counts(operator)
+        counts.cells, counts.points = counts_of(block)
         counts.wall_s = seconds
 
     def forget(self, roots: Sequence[Operator]) -> None:
         """What was begun for these operators will be done again in another way."""
         for root in roots:
             for operator in plan.operators(root):
-                self.of.pop(operator, None)
+                self._drop(operator)
+
+    def _drop(self, operator: Operator) -> None:
+        counts = self.of.pop(operator, None)
+        if counts is not None:
+            self.budget.give(counts.n_bytes)
 
     def in_pieces(self, whole: Operator, pieces: Sequence[Operator]) -> None:
         """An operator was evaluated piece of steps by piece of steps: each piece has a plan of the same shape."""
+        done: set[Operator] = set()
         stack = [(whole, pieces)]
         while stack:
             operator, parts = stack.pop()
+            if operator in done or operator in parts:  # a step-invariant part of the first piece is that of the whole
+                continue
+            done.add(operator)
             parts = [part for part in parts if type(part) is type(operator)]  # a subquery may have no step in a piece
-            counts = self.of[operator] = _zeros(operator)
+            self._drop(operator)
+            counts = self._counts(operator)
             for part in parts:
                 _join(counts, self.counts(part), _first_step(operator, part))
+                self._drop(part)
             for at, child in enumerate((*operator.inputs, *operator.scalars)):
                 stack.append((child, [(*part.inputs, *part.scalars)[at] for part in parts]))
 
@@ -166,6 +186,12 @@ class Measured:
 def _zeros(operator: Operator) -> Counts:
     n = operator.grid.n
     return Counts(np.zeros(n, np.int64), np.zeros(n, np.int64), np.zeros(n, np.int64))
+
+
+def _of_a_scalar(n: int) -> tuple[I64, I64, I64]:
+    """Nothing was read, and there is one sample at each step; it takes no memory to say so."""
+    zeros, ones = (np.broadcast_to(np.array(number, np.int64), n) for number in (0, 1))
+    return zeros, ones, ones
 
 
 def _first_step(whole: Operator, piece: Operator) -> int:

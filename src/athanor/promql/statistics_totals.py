@@ -45,90 +45,78 @@ def prometheus_totals(measured: Measured) -> SampleTotals:
     root = measured.places.get(value_node(node))
     if root is None:
         return SampleTotals(0, per_step, 0)
-    found = _Walk(statistics).of(root)
     if isinstance(tree, Subquery):
-        per_step[-1] = found.read.sum()
+        per_step[-1] = _read_at_each_step(root, statistics).sum()
     else:
-        per_step = found.read
-    return SampleTotals(int(per_step.sum()), per_step, found.peak)
+        per_step = _read_at_each_step(root, statistics)
+    return SampleTotals(int(per_step.sum()), per_step, _peak(root, statistics))
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """read: int64[n], samples looked at in the operator and below it; cells, points: int64[n], what it gives; peak:
-    most samples held while it is evaluated."""
-
-    read: I64
-    cells: I64
-    points: I64
-    peak: int
-
-
-class _Walk:
-    """Each operator once, children first."""
-
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
-        self._found: dict[Operator, _Found] = {}
-
-    def of(self, root: Operator) -> _Found:
-        stack = [(root, False)]
-        while stack:
-            operator, are_known = stack.pop()
-            if operator in self._found:
-                continue
-            children = in_order(operator)
-            if are_known:
-                self._found[operator] = self._one(operator, [self._found[child] for child in children])
-            else:
-                stack.append((operator, True))
-                stack.extend((child, False) for child in children)
-        return self._found[root]
-
-    def _one(self, operator: Operator, children: Sequence[_Found]) -> _Found:
-        counts = self._statistics.counts(operator)
-        held, peak = 0, 0
-        for child in children:
-            peak = max(peak, held + child.peak)
-            held += int(child.cells.sum())
-        read = self._read(operator, counts, children)
-        given = int(counts.cells.sum())
-        match operator:
-            case plan.Read():
-                peak = given
-            case plan.Window():
-                peak = max(peak, held + given + _longest(operator, counts))
-            case plan.Choose() if operator.node.op == "count_values":
-                peak = max(peak, held + _most_at_a_step(counts, children))
-            case plan.Reduce() | plan.Choose() | plan.Spread() | plan.ScalarOnce():
-                peak = max(peak, held, given)
-            case (
-                plan.Negate()
-                | plan.ScalarOperator(op="neg")
-                | plan.Apply(name="label_replace" | "label_join")
-                | plan.Absent(name="absent_over_time")
-            ):
-                peak = max(peak, held)
-            case plan.DropName():  # the samples of its selector are looked at, not held
-                peak = _most_at_a_step(counts, children)
-            case _:
-                peak = max(peak, held + _most_at_a_step(counts, children))
-        return _Found(read, counts.cells, counts.points, peak)
-
-    def _read(self, operator: Operator, counts: Counts, children: Sequence[_Found]) -> I64:
-        n = operator.grid.n
-        match operator:
-            case plan.Spread() | plan.ScalarOnce():
-                return np.full(n, sum(int(child.read.sum()) for child in children), np.int64)
-            case plan.Window() if operator.inputs:
-                # Not the samples below the subquery, but what it hands on.
-                own = subquery_samples(operator, self._statistics.counts(operator.inputs[0]))
-                return own + sum((c.read for c in children if c.read.size == n and c is not children[0]), 0)
-            case _:
-                return counts.read + sum((child.read for child in children), np.zeros(n, np.int64))
+def _read_at_each_step(root: Operator, statistics: Statistics) -> I64:
+    """int64[n]: samples that were looked at for each step, at every place of the query."""
+    per_step = np.zeros(root.grid.n, np.int64)
+    stack = [(root, False)]
+    while stack:
+        operator, is_invariant = stack.pop()
+        if isinstance(operator, plan.Window) and operator.inputs:
+            # Not the samples below the subquery, but what it hands on.
+            read = subquery_samples(operator, statistics.counts(operator.inputs[0]))
+            below: tuple[Operator, ...] = operator.scalars
+        else:
+            read, below = statistics.counts(operator).read, (*operator.inputs, *operator.scalars)
+        per_step += read.sum() if is_invariant else read  # what has one step counts at each
+        is_invariant = is_invariant or isinstance(operator, plan.Spread | plan.ScalarOnce)
+        stack.extend((child, is_invariant) for child in below)
+    return per_step
 
 
-def _most_at_a_step(counts: Counts, children: Sequence[_Found]) -> int:
+def _peak(root: Operator, statistics: Statistics) -> int:
+    """Most samples that the original would hold; each operator once, children first."""
+    found: dict[Operator, int] = {}
+    stack = [(root, False)]
+    while stack:
+        operator, are_known = stack.pop()
+        if operator in found:
+            continue
+        children = in_order(operator)
+        if are_known:
+            found[operator] = _peak_of(operator, [found[child] for child in children], statistics)
+        else:
+            stack.append((operator, True))
+            stack.extend((child, False) for child in children)
+    return found[root]
+
+
+def _peak_of(operator: Operator, peaks: Sequence[int], statistics: Statistics) -> int:
+    counts, children = statistics.counts(operator), [statistics.counts(child) for child in in_order(operator)]
+    held, peak = 0, 0
+    for child, child_peak in zip(children, peaks, strict=True):
+        peak = max(peak, held + child_peak)
+        held += int(child.cells.sum())
+    given = int(counts.cells.sum())
+    match operator:
+        case plan.Read():
+            return given
+        case plan.Window():
+            return max(peak, held + given + _longest(operator, counts))
+        case plan.Choose() if operator.node.op == "count_values":
+            return max(peak, held + _most_at_a_step(counts, children))
+        case plan.Reduce() | plan.Choose() | plan.Spread() | plan.ScalarOnce():
+            return max(peak, held, given)
+        case (
+            plan.Negate()
+            | plan.ScalarOperator(op="neg")
+            | plan.Apply(name="label_replace" | "label_join")
+            | plan.Absent(name="absent_over_time")
+        ):
+            return max(peak, held)
+        case plan.DropName():  # the samples of its selector are looked at, not held
+            return _most_at_a_step(counts, children)
+        case _:
+            return max(peak, held + _most_at_a_step(counts, children))
+
+
+def _most_at_a_step(counts: Counts, children: Sequence[Counts]) -> int:
     """Of what goes on step by step: the samples of the step, those that it gives, and those that earlier steps gave."""
     seen = sum((child.points for child in children), np.zeros(counts.cells.size, np.int64))
     return int((np.cumsum(counts.cells) + seen).max(initial=0))

@@ -20,7 +20,7 @@ from athanor.promql.preprocess import QueryWindow, preprocess
 
 GOLDEN = Path(__file__).parents[2] / "golden/query"
 OTHER_TREE = {
-    'atan(timestamp(g{instance=~"0|2"} @ start()))': "the library inside Thanos takes no timestamp() for step-invariant",
+    'atan(timestamp(g{instance=~"0|2"} @ start()))': "the library inside Thanos has no timestamp() step-invariant",
 }
 RANGE = QueryWindow(1_700_000_000_000, 1_700_000_600_000, 60_000)
 FEATURES = Features(experimental_functions=True, since_3_10=False, duration_expressions=False, x_functions=True)
