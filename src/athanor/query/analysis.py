@@ -12,7 +12,7 @@ from athanor.promql.errors import QueryError
 from athanor.promql.explain import Explained, explain, in_reading_order
 from athanor.promql.floats import json_number
 from athanor.promql.plan import Operator
-from athanor.promql.statistics import Measured
+from athanor.promql.statistics import Measured, Statistics
 from athanor.promql.statistics_totals import SampleTotals, engine_totals, prometheus_totals
 from athanor.query.json_result import json_text
 from athanor.query.storage import Fanned
@@ -130,30 +130,34 @@ def operator_seconds(root: Explained, measured: Measured) -> Mapping[Explained, 
     What runs inside tiles runs beside the reading of the next ones: its time is that of all threads together.
     """
     found: dict[Explained, float] = {}
+    known: dict[Operator, float] = {}
     stack = [(root, float("inf"))]
     while stack:
         operator, most = stack.pop()
         place = measured.places.get(operator.node)
-        own = 0.0 if place is None else min(most, _seconds(place, measured))
+        own = 0.0 if place is None else min(most, _seconds(place, measured.statistics, known))
         found[operator] = own
         stack.extend((child, own) for child in operator.children)
     return found
 
 
-def _seconds(operator: Operator, measured: Measured) -> float:
+def _seconds(operator: Operator, statistics: Statistics, known: dict[Operator, float]) -> float:
     """From begin to end; inside tiles the work of the operator and of those that it takes its rows from."""
-    statistics, seconds = measured.statistics, 0.0
-    while True:
-        counts = statistics.counts(operator)
+    chain: list[Operator] = []
+    while operator not in known:
+        counts, selection = statistics.counts(operator), getattr(operator, "selection", None)
         if counts.wall_s is not None:
-            return seconds + counts.wall_s
-        seconds += counts.own_s
-        selection = getattr(operator, "selection", None)
-        if selection is not None:
-            return seconds + statistics.read_s.get(selection, 0.0)
-        if not operator.inputs:
-            return seconds
-        operator = operator.inputs[0]
+            known[operator] = counts.wall_s
+        elif not operator.inputs:
+            read_s = 0.0 if selection is None else statistics.read_s.get(selection, 0.0)
+            known[operator] = counts.own_s + read_s
+        else:
+            chain.append(operator)
+            operator = operator.inputs[0]
+    for above in reversed(chain):
+        known[above] = known[operator] + statistics.counts(above).own_s
+        operator = above
+    return known[operator]
 
 
 # ---- stats

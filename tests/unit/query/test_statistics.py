@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import time
 from dataclasses import replace
 
 import pytest
@@ -215,3 +216,19 @@ def test_an_operator_takes_no_longer_than_the_one_above_it(queriers):
 
     for query in ("sum(rate(demo_cpu_seconds_total[5m])) / count(demo_temp)", "topk(1, abs(demo_temp) > 1)"):
         assert check(asked(queriers, "main", "range", query, "thanos", analyze="true")["analysis"]) > 0
+
+
+def test_a_query_that_is_nested_deeply_is_analyzed_in_time(queriers):
+    began = time.monotonic()
+    answer = asked(queriers, "main", "instant", "-" * 2_001 + "demo_temp", "thanos", analyze="true")
+    assert answer["stats"]["samples"] == samples(2, 2)
+    assert len(rows_of_a_chain(answer["analysis"])) == 2 * 2_001 + 2
+    assert time.monotonic() - began < 5
+
+
+def rows_of_a_chain(node):
+    names = []
+    while node is not None:
+        names.append(node["name"])
+        (node,) = node.get("children", [None])
+    return names
