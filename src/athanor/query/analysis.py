@@ -4,9 +4,11 @@ numbers of ``stats``."""
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from athanor.model.select import Selection
 from athanor.promql.durations import NS_PER_S, go_duration
 from athanor.promql.errors import QueryError
 from athanor.promql.explain import Explained, explain, in_reading_order
@@ -95,13 +97,17 @@ def analysis_text(measured: Measured, root: Explained, fanned: Sequence[Fanned])
 
 def _stores(root: Explained, measured: Measured, fanned: Sequence[Fanned]) -> Mapping[Explained, list[StoreUsage]]:
     """What each store has brought for a selector, by the first operator that stands for it."""
-    left, found = list(fanned), {}
+    requests: defaultdict[Selection, list[int]] = defaultdict(list)
+    for number, request in enumerate(fanned):
+        for selection in request.selections:
+            requests[selection].append(number)
+    found: dict[Explained, list[StoreUsage]] = {}
+    told: set[int] = set()
     for operator in in_reading_order(root):
-        selection = None if operator.selector is None else measured.selections.get(operator.selector)
-        if selection is None:
-            continue
-        usage = [one for request in left if selection in request.selections for one in request.usage]
-        left = [request for request in left if selection not in request.selections]
+        read = None if operator.selector is None else measured.selections.get(operator.selector)
+        numbers = set() if read is None else {*requests.get(read, ())} - told
+        told |= numbers
+        usage = [one for number in sorted(numbers) for one in fanned[number].usage]
         if usage:
             found[operator] = sorted(usage, key=lambda one: one.address)
     return found
