@@ -139,6 +139,7 @@ def test_only_arguments_are_repeated_so_long_sums_are_explained():
     assert len(lines) == 2 * 1_999 + 2 * 2_000
 
 
+@pytest.mark.alone
 def test_names_that_repeat_their_arguments_may_not_grow_without_bound():
     """Each level of abs() holds the text of all levels below it."""
     began = time.monotonic()

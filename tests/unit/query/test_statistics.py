@@ -218,6 +218,7 @@ def test_an_operator_takes_no_longer_than_the_one_above_it(queriers):
         assert check(asked(queriers, "main", "range", query, "thanos", analyze="true")["analysis"]) > 0
 
 
+@pytest.mark.alone
 def test_a_query_that_is_nested_deeply_is_analyzed_in_time(queriers):
     began = time.monotonic()
     answer = asked(queriers, "main", "instant", "-" * 2_001 + "demo_temp", "thanos", analyze="true")
