@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import json
 import lzma
-import random
+import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.differential.answers import Answer
-from tests.differential.generate import Question, questions
+from tests.differential.generate import Question
 from tests.differential.report import report, text
+from tests.differential.thanos_questions import ReplicaQuestion
 
 FILE = Path(__file__).parents[1] / "golden/differential_thanos/thanos-0.43.jsonl.xz"
 REPORT = FILE.with_name("report.json")
-SEED = 430
-
-
-@dataclass(frozen=True, slots=True)
-class ReplicaQuestion:
-    """deduplicate: the parameter ``dedup``."""
-
-    question: Question
-    deduplicate: bool
-
-    @property
-    def path(self) -> str:
-        return "/api/v1/query_range" if self.question.step_ms else "/api/v1/query"
-
-    @property
-    def params(self) -> dict[str, str]:
-        q = self.question
-        asked = {"query": q.query, "dedup": "true" if self.deduplicate else "false"}
-        if not q.step_ms:
-            return {**asked, "time": _seconds(q.start_ms)}
-        return {**asked, "start": _seconds(q.start_ms), "end": _seconds(q.end_ms), "step": _seconds(q.step_ms)}
-
-
-def _seconds(ms: int) -> str:
-    return f"{ms / 1000:.3f}"
-
-
-def shuffled() -> Iterator[ReplicaQuestion]:
-    """All questions of the generator in an order of their own, every second one with deduplication."""
-    found = questions()
-    random.Random(SEED).shuffle(found)
-    for number, question in enumerate(found):
-        yield ReplicaQuestion(question, number % 2 == 0)
 
 
 def answer_of(body: dict[str, Any]) -> Answer:
@@ -84,18 +51,22 @@ def write(pairs: Iterable[Pair]) -> None:
 
 
 def counted(pairs: Sequence[Pair]) -> dict[str, Any]:
-    """What the questions cover."""
+    """What the questions cover; least: of the functions and operators that this version has."""
     found = report([(asked.question, answer) for asked, answer in pairs])
+    found["least"] = min(found["answers"].values())
     kinds: Counter[str] = Counter()
     for asked, _ in pairs:
         kinds["deduplicated" if asked.deduplicate else "not deduplicated"] += 1
         kinds["range" if asked.question.step_ms else "instant"] += 1
+    about_external = sum(bool(re.search(r"\b(replica|cluster)\b", asked.question.query)) for asked, _ in pairs)
     with_notes = sum(bool(answer.notes) for _, answer in pairs)
-    return {"kinds": dict(sorted(kinds.items())), "with_notes": with_notes, **found}
+    return {
+        "kinds": dict(sorted(kinds.items())), "with_notes": with_notes, "about_external_labels": about_external, **found
+    }  # fmt: skip
 
 
-def write_report(pairs: Sequence[Pair]) -> str:
-    """Returns what of it is worth a look."""
-    found = counted(pairs)
+def write_report(pairs: Sequence[Pair], left_out: Mapping[str, int]) -> str:
+    """left_out: how many questions are not kept, by rule. Returns what is worth a look."""
+    found = {"left_out": dict(left_out), **counted(pairs)}
     REPORT.write_text(text(found))
     return text({key: value for key, value in found.items() if key != "answers"})

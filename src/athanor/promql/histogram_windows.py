@@ -153,9 +153,10 @@ def _picked(samples: Samples, there: np.ndarray, at: I64, values: F64, kind: U8)
     return take(samples.histograms, rows)
 
 
-def statistics_only(samples: Samples) -> Samples:
+def statistics_only(samples: Samples, keeps_schema: bool = True) -> Samples:
     """Histograms with nothing but hint, schema, count and sum, as functions that need no more read them.
 
+    keeps_schema: as Prometheus 3.10 and later do; before, the sum of custom and exponential buckets was one of equals.
     Hints that storage does not know are found out from the whole histograms here, except for each first one.
     """
     h = samples.histograms
@@ -173,9 +174,8 @@ def statistics_only(samples: Samples) -> Samples:
     hint[lists.rows[unknown]] = np.where(resets[unknown], RESET, NOT_RESET)
     n_layouts, n_rows = h.layouts.schema.size, h.layout.size
     ends = np.zeros(n_layouts + 1, np.int64)
-    layouts = HistogramLayouts(
-        h.layouts.schema, np.zeros(n_layouts), np.empty(0, np.int32), ends, ends[1:], np.empty(0), ends
-    )
+    schema = h.layouts.schema if keeps_schema else np.zeros_like(h.layouts.schema)
+    layouts = HistogramLayouts(schema, np.zeros(n_layouts), np.empty(0, np.int32), ends, ends[1:], np.empty(0), ends)
     bare = Histograms(
         layouts, h.layout, hint, h.count, h.sum, np.zeros(n_rows), np.zeros(n_rows, np.int64), np.empty(0)
     )

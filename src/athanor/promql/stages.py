@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from athanor.model.arrays import F64
-from athanor.model.tables import StepBlock
+from athanor.model.tables import LabelTable, Samples, StepBlock
+from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
 from athanor.promql.binary import unary_minus, vector_scalar
 from athanor.promql.errors import QueryError
@@ -35,7 +36,12 @@ class Stages:
             leaf = InstantRead(operator.grid, *place, operator.wanted, operator.at)
         if not operator.skip_buckets:
             return leaf
-        return lambda table, samples, workspace, notes: leaf(table, statistics_only(samples), workspace, notes)
+        keeps_schema = self._settings.since_3_10
+
+        def bare(table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:
+            return leaf(table, statistics_only(samples, keeps_schema), workspace, notes)
+
+        return bare
 
     def again(self, operator: plan.Read | plan.Window, scalars: tuple[F64, ...]) -> Again:
         """What the leaf notes of floats."""
