@@ -9,6 +9,7 @@ from athanor.query.api import QueryApi, guarded
 from athanor.query.metadata_api import MetadataApi
 from athanor.query.requests import ApiHandler
 from athanor.query.status_api import StatusApi
+from athanor.query.syntax_api import SyntaxApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,9 @@ class ApiRoute:
     handler: ApiHandler
 
 
-def api_routes(query: QueryApi, metadata: MetadataApi, status: StatusApi, log: Logger) -> tuple[ApiRoute, ...]:
+def api_routes(
+    query: QueryApi, metadata: MetadataApi, status: StatusApi, syntax: SyntaxApi, log: Logger
+) -> tuple[ApiRoute, ...]:
     """Every path of the API that there is."""
     both, get = ("GET", "POST"), ("GET",)
     table: tuple[tuple[str, tuple[str, ...], str, ApiHandler], ...] = (
@@ -29,6 +32,9 @@ def api_routes(query: QueryApi, metadata: MetadataApi, status: StatusApi, log: L
         ("/query_range", both, "query_range", query.query_range),
         ("/query_explain", both, "query", query.explain),  # compat: the original's label (pkg/api/query/v1.go Register)
         ("/query_range_explain", both, "query", query.explain_range),
+        # differs: the original has these two in Prometheus alone
+        ("/format_query", both, "format_query", syntax.format),
+        ("/parse_query", both, "parse_query", syntax.parse),
         ("/query_exemplars", both, "exemplars", status.exemplars),
         ("/series", both, "series", metadata.series),
         ("/labels", both, "label_names", metadata.label_names),

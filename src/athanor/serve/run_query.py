@@ -22,6 +22,7 @@ from athanor.query.requests import ApiHandler, ApiRequest
 from athanor.query.routes import api_routes
 from athanor.query.service import make_storage, services
 from athanor.query.status_api import ProcessFacts, StatusApi
+from athanor.query.syntax_api import SyntaxApi
 from athanor.serve.config_query import QueryConfig
 from athanor.serve.grpc_server import GrpcServer
 from athanor.serve.http_server import HttpServer
@@ -98,7 +99,8 @@ def run(config: QueryConfig, runtime: Runtime) -> None:
         api_root=f"{config.api_prefix}/api/v1",
         config_file=config.http_config_file,
     )
-    for route in api_routes(query, MetadataApi(proxy, memory, defaults, json_workers), status, log):
+    metadata = MetadataApi(proxy, memory, defaults, json_workers)
+    for route in api_routes(query, metadata, status, SyntaxApi(features), log):
         path = f"{config.api_prefix}/api/v1{route.path}"
         http.route(path, as_handler(route.handler), methods=route.methods, name=route.name, api=True)
     add_pages(

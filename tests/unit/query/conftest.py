@@ -26,6 +26,7 @@ from athanor.query.requests import ApiReply, ApiRequest
 from athanor.query.routes import api_routes
 from athanor.query.service import make_storage
 from athanor.query.status_api import ProcessFacts, StatusApi
+from athanor.query.syntax_api import SyntaxApi
 from athanor.serve.http_routes import Match, Route, Routes
 from athanor.store.blocks import Blocks, prepare_directory
 from athanor.store.discover import DiscoverOptions, Discovery
@@ -156,7 +157,7 @@ def open_querier(
     ]  # fmt: skip
     status = StatusApi(lambda: statuses, lambda api: False, ProcessFacts(flags={"query.timeout": "2m"}))
     routes = Routes()
-    for route in api_routes(query, MetadataApi(proxy, memory, known), status, NO_LOG):
+    for route in api_routes(query, MetadataApi(proxy, memory, known), status, SyntaxApi(chosen), NO_LOG):
         routes.add(Route("/api/v1" + route.path, route.methods, route.handler, route.name, True))
     return Querier(routes, process, registry)
 
