@@ -109,6 +109,8 @@ def group(table: LabelTable, names: Sequence[str], by: bool) -> tuple[I32, Label
 
     `without` also drops the metric name, as PromQL does.
     """
+    if by and not names and len(table):
+        return np.zeros(len(table), np.int32), empty_sets(1)
     projected = keep(table, names) if by else drop(table, [*names, METRIC_NAME])
     codes, firsts = unique(projected)
     return codes, take(projected, firsts)
