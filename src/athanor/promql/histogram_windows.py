@@ -157,12 +157,13 @@ def statistics_only(samples: Samples, keeps_schema: bool = True) -> Samples:
     """Histograms with nothing but hint, schema, count and sum, as functions that need no more read them.
 
     keeps_schema: as Prometheus 3.10 and later do; before, the sum of custom and exponential buckets was one of equals.
-    Hints that storage does not know are found out from the whole histograms here, except for each first one.
+    Hints that storage does not know are found out from the whole histograms here, except for each first one. A stale
+    marker does not come between two histograms.
     """
     h = samples.histograms
     if h is None or samples.kind is None:
         return samples
-    lists = split(samples)
+    lists = split(fresh(samples))
     t = kernel_table(h)
     resets = np.zeros(lists.rows.size, np.bool_)
     no_starts = np.zeros(lists.rows.size, np.int64)

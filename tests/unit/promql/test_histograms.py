@@ -8,17 +8,19 @@ import math
 import numpy as np
 import pytest
 
-from athanor.model.tables import HistogramLayouts, Histograms
+from athanor.model.tables import HISTOGRAM, STALE_NAN_BITS, HistogramLayouts, Histograms, Samples
 from athanor.promql import histogram_code_kernels as codes
 from athanor.promql import histogram_function_kernels as functions
 from athanor.promql import histogram_window_kernels as windows
 from athanor.promql.histogram_code_kernels import COLLISION, INCOMPATIBLE, RECONCILED
 from athanor.promql.histogram_functions import trimmed
+from athanor.promql.histogram_windows import statistics_only
 from athanor.promql.histogram_work_kernels import FRACTIONS
 from athanor.promql.histograms import added, concat, equal, kernel_table, room, scaled, take, texts
 
 FIRST = np.zeros(1, np.int64)
 UNKNOWN, RESET, NOT_RESET, GAUGE = range(4)
+STALE = float(np.uint64(STALE_NAN_BITS).view(np.float64))
 
 
 def one(
@@ -209,3 +211,16 @@ def test_joined_tables_keep_their_rows_and_rows_can_be_taken() -> None:
     table = concat([a, b, a])
     assert [text(table, row) for row in range(3)] == [text(a), text(b), text(a)]
     assert [text(take(table, np.array([1, 0])), row) for row in range(2)] == [text(b), text(a)]
+
+
+@pytest.mark.parametrize(("after", "hint"), [(147.0, NOT_RESET), (10.0, RESET)])
+def test_a_reset_is_found_across_a_stale_marker_where_buckets_are_left_out(after: float, hint: int) -> None:
+    """As HistogramStatsIterator of the original: it does not remember stale markers."""
+    before, stale = one({1: 107}, count=107), one({}, total=STALE)
+    table = concat([before, stale, one({1: after}, count=after)])
+    times, kind = np.arange(3) * 15_000, np.full(3, HISTOGRAM, np.uint8)
+    samples = Samples(times, np.arange(3.0), np.array([0, 3]), kind, table)
+    bare = statistics_only(samples).histograms
+    assert bare is not None
+    assert bare.hint.tolist() == [UNKNOWN, UNKNOWN, hint]
+    assert bare.buckets.size == 0
