@@ -225,7 +225,7 @@ def aggregation_rows() -> Iterator[Row]:
     ]  # fmt: skip
     for op, source, parameter in chosen:
         yield Row(f"{op} by group", "cells", N_CELLS, lambda op=op, s=source, p=parameter: select_aggregate(
-            op, s, p, grouping, False, Notes(), 0, 0, 0, True))  # fmt: skip
+            op, s, p, grouping, False, Notes(), 0, 0, 0))  # fmt: skip
 
 
 def operator_rows() -> Iterator[Row]:

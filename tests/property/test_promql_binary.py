@@ -10,12 +10,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from athanor.model.tables import HistogramLayouts, Histograms, StepBlock, StepGrid, label_table
+from athanor.model.tables import FLOAT, HISTOGRAM, HistogramLayouts, Histograms, StepBlock, StepGrid, label_table
 from athanor.promql import blocks
 from athanor.promql.ast import Matching
 from athanor.promql.binary import scalar_scalar, unary_minus, vector_scalar, vector_vector
 from athanor.promql.errors import QueryError
 from athanor.promql.notes import Notes
+from tests.conformance.histogram_rows import table_of
+from tests.conformance.values import Buckets, Histogram
 
 NAN, INF = math.nan, math.inf
 RESERVED = ("__name__", "__type__", "__unit__")
@@ -386,3 +388,42 @@ def test_a_step_invariant_side_is_spread_over_all_steps():
     result = vector_vector("+", wide, narrow, Matching(), False, Notes(), 0, False)
     assert result.values[0, :2].tolist() == [11.0, 12.0]
     assert result.kind.tolist() == [[1, 1, 0]]
+
+
+EXPONENTIAL = Histogram(schema=0, count=3, positive=Buckets(0, (1, 2)))
+CUSTOM = Histogram(schema=-53, count=3, positive=Buckets(0, (1, 2)), custom_values=(0.5, 1))
+
+
+def histogram_block(label_sets, histograms):
+    """One step; None is a float 1."""
+    plain = make_block(label_sets, 1, [[1.0]] * len(label_sets))
+    there = [h for h in histograms if h is not None]
+    kind = np.array([[FLOAT if h is None else HISTOGRAM] for h in histograms], np.uint8)
+    values = np.where(kind == HISTOGRAM, np.cumsum(kind == HISTOGRAM)[:, None] - 1.0, plain.values)
+    table = table_of([(h, "unknown") for h in there])
+    return StepBlock(plain.grid, values, kind, plain.labels, plain.drop_name, table)
+
+
+def test_of_one_step_the_note_about_the_last_pair_stays():
+    """Seen on Thanos 0.43 and in promql/engine.go of 3.14: VectorBinop keeps one."""
+    rows = [(("a", "1"),), (("a", "2"),)]
+    right = histogram_block(rows, [EXPONENTIAL, EXPONENTIAL])
+    for left, words in (((None, EXPONENTIAL), "histogram / histogram"), ((EXPONENTIAL, None), "float / histogram")):
+        notes = Notes()
+        vector_vector("/", histogram_block(rows, left), right, Matching(), False, notes, 0, False)
+        assert [note.text for note in notes] == [
+            f'incompatible sample types encountered for binary operator "/": {words}'
+        ]
+
+
+def test_histograms_that_cannot_be_subtracted_are_no_match():
+    """Seen on Thanos 0.43: nothing is ambiguous where only one of two candidates has the buckets for it."""
+    left = histogram_block([(("i", "1"),), (("i", "2"),)], [EXPONENTIAL, CUSTOM])
+    right = histogram_block([(("k", "1"),)], [CUSTOM])
+    notes = Notes()
+    result = vector_vector("-", left, right, Matching("one-to-one", True, ()), False, notes, 0, False)
+    assert result.kind.tolist() == [[HISTOGRAM]]
+    assert [note.text for note in notes] == ["incompatible bucket layout encountered for binary operator -"]
+    both = histogram_block([(("i", "1"),), (("i", "2"),)], [CUSTOM, CUSTOM])
+    with pytest.raises(QueryError, match="many-to-one matching must be explicit"):
+        vector_vector("-", both, right, Matching("one-to-one", True, ()), False, Notes(), 0, False)

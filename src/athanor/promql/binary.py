@@ -17,7 +17,7 @@ from athanor.promql import binary_kernels as kernels
 from athanor.promql import blocks
 from athanor.promql.ast import SET_OPERATORS, TRIMS, Matching
 from athanor.promql.errors import QueryError
-from athanor.promql.histogram_binary import Side, combine, compatible
+from athanor.promql.histogram_binary import Side, combine, compatible, without_failures
 from athanor.promql.histograms import cells, has_cells, scaled
 from athanor.promql.matching import (
     Pairs,
@@ -150,16 +150,18 @@ def vector_vector(
     if op not in TRIMS:
         limit = on_one_side.step if on_one_side is not None else lhs.grid.n
         matched = _compatible_only(op, pairs) if native else pairs
-        if clash_of_matches(merged, matched, matching, table, steps, limit) is not None:
+        clash = clash_of_matches(merged, matched, matching, table, steps, limit)
+        if clash is not None and native and op in ("+", "-"):
+            matched = _without_failures(op, lhs, rhs, pairs, matched)
+            clash = clash_of_matches(merged, matched, matching, table, steps, limit)
+        if clash is not None:
             raise QueryError(f"multiple matches for labels: {_MATCHES[matching.card]}")
     if on_one_side is not None:
         raise one_side_error(sides, matching, on_one_side, since_3_10)
     values, kind = _evaluate(op, pairs, return_bool, lhs.grid.n)
     histograms = None
     if native:
-        left_side = Side(pairs.left_values[pairs.left], pairs.left_kind[pairs.left], lhs.histograms)
-        right_side = Side(pairs.right_values[pairs.right], pairs.right_kind[pairs.right], rhs.histograms)
-        histograms = combine(op, left_side, right_side, "left", return_bool, values, kind, notes, at)
+        histograms = combine(op, *_sides(pairs, lhs, rhs), "left", return_bool, values, kind, notes, at)
     elif op in TRIMS:
         if kind.any():
             notes.info(_incompatible(op), at)
@@ -174,6 +176,17 @@ def _compatible_only(op: str, pairs: Pairs) -> Pairs:
     return replace(
         pairs, left_kind=np.where(compatible(op, left, right), left, np.uint8(0)), left=np.arange(pairs.left.size)
     )
+
+
+def _sides(pairs: Pairs, lhs: StepBlock, rhs: StepBlock) -> tuple[Side, Side]:
+    left = Side(pairs.left_values[pairs.left], pairs.left_kind[pairs.left], lhs.histograms)
+    return left, Side(pairs.right_values[pairs.right], pairs.right_kind[pairs.right], rhs.histograms)
+
+
+def _without_failures(op: str, lhs: StepBlock, rhs: StepBlock, pairs: Pairs, compatible_pairs: Pairs) -> Pairs:
+    """Pairs without the histograms that cannot be added either: bucket layouts or counter resets that contradict."""
+    kind = without_failures(op, *_sides(pairs, lhs, rhs))
+    return replace(compatible_pairs, left_kind=np.where(kind != 0, compatible_pairs.left_kind, np.uint8(0)))
 
 
 def _steps_to_check(lhs: StepBlock, rhs: StepBlock, filled: bool) -> U8:

@@ -267,7 +267,7 @@ class Evaluation:
         assert node.parameter is not None
         result = select_aggregate(
             node.op, inner, scalars[0] if scalars else operator.label, node.grouping, node.without, self._notes,
-            node.parameter.start, node.expr.start, node.start, self._settings.is_range,
+            node.parameter.start, node.expr.start, node.start,
             separated_hashes=not self._settings.since_3_10, check=self._context.check,
         )  # fmt: skip
         self._account.give(before)

@@ -30,6 +30,28 @@ class Side:
     table: Histograms | None
 
 
+class _Told:
+    """What there is to say about cells. compat: of each step the original keeps what it says last, in the order of the
+    pairs (promql/engine.go VectorBinop)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._number = np.zeros(shape, np.uint8)
+        self._said: list[tuple[str, bool]] = []
+
+    def say(self, mask: B1, text: str, *, is_info: bool) -> None:
+        self._said.append((text, is_info))
+        self._number[mask] = len(self._said)
+
+    def note(self, notes: Notes, at: int) -> None:
+        if not self._said:
+            return
+        last = self._number.shape[0] - 1 - np.argmax(self._number[::-1] != 0, axis=0)
+        kept = set(self._number[last, np.arange(last.size)].tolist())
+        for number, (text, is_info) in enumerate(self._said, 1):
+            if number in kept:
+                (notes.info if is_info else notes.warn)(text, at)
+
+
 class _Results:
     """Cells of kind HISTOGRAM from several tables."""
 
@@ -76,26 +98,44 @@ def combine(
     kept: whether a filter keeps the left or the right side's value.
     """
     there = (left.kind != 0) & (right.kind != 0)
-    results = _Results(values, kind)
+    results, told = _Results(values, kind), _Told(there.shape)
     for a in (FLOAT, HISTOGRAM):
         for b in (FLOAT, HISTOGRAM):
             mask: B1 = there & (left.kind == a) & (right.kind == b)
             if (a == b == FLOAT and op not in _TRIMS) or not mask.any():
                 continue
             kind[mask], values[mask] = 0, 0.0
-            if not _cells(op, left, right, a, b, mask, kept, return_bool, results, notes, at):
+            if not _cells(op, left, right, a, b, mask, kept, return_bool, results, told):
                 text = f'incompatible sample types encountered for binary operator "{op}": {_word(a)} {op} {_word(b)}'
-                notes.info(text, at)
+                told.say(mask, text, is_info=True)
+    told.note(notes, at)
     return results.table()
+
+
+def without_failures(op: str, left: Side, right: Side) -> U8:
+    """The kinds of the left side, 0 where adding or subtracting two histograms fails."""
+    mask: B1 = (left.kind == HISTOGRAM) & (right.kind == HISTOGRAM)
+    found = left.kind.copy()
+    if left.table is not None and right.table is not None and mask.any():
+        _, told = added(left.table, _rows(left, mask), right.table, _rows(right, mask), 1.0 if op == "+" else -1.0)
+        found[_among(mask, (told < 0) | ((told & COLLISION) != 0))] = 0
+    return found
+
+
+def _among(mask: B1, chosen: B1) -> B1:
+    """The marked cells that are chosen; chosen: for each marked cell."""
+    found = np.zeros_like(mask)
+    found[mask] = chosen
+    return found
 
 
 def _cells(
     op: str, left: Side, right: Side, a: int, b: int, mask: B1, kept: str, return_bool: bool, results: _Results,
-    notes: Notes, at: int,
+    told: _Told,
 ) -> bool:  # fmt: skip
     """One combination of kinds; False where the operator has no meaning for it."""
     if a == b == HISTOGRAM:
-        return _two(op, left, right, mask, kept, return_bool, results, notes, at)
+        return _two(op, left, right, mask, kept, return_bool, results, told)
     h, factor = (left, right) if a == HISTOGRAM else (right, left)
     if h.table is None:
         return False
@@ -109,7 +149,7 @@ def _cells(
 
 
 def _two(
-    op: str, left: Side, right: Side, mask: B1, kept: str, return_bool: bool, results: _Results, notes: Notes, at: int
+    op: str, left: Side, right: Side, mask: B1, kept: str, return_bool: bool, results: _Results, told: _Told
 ) -> bool:
     assert left.table is not None and right.table is not None
     a, b = _rows(left, mask), _rows(right, mask)
@@ -118,25 +158,25 @@ def _two(
         if return_bool:
             results.values[mask], results.kind[mask] = holds.astype(np.float64), FLOAT
             return True
-        chosen = np.zeros_like(mask)
-        chosen[mask] = holds
+        chosen = _among(mask, holds)
         side = left if kept == "left" else right
         assert side.table is not None
         results.put(chosen, side.table, _rows(side, chosen))
         return True
     if op not in ("+", "-"):
         return False
-    table, told = added(left.table, a, right.table, b, 1.0 if op == "+" else -1.0)
+    table, codes = added(left.table, a, right.table, b, 1.0 if op == "+" else -1.0)
     name = "addition" if op == "+" else "subtraction"
-    clash = (told >= 0) & ((told & COLLISION) != 0)
-    if (told < 0).any():
-        notes.warn(f"incompatible bucket layout encountered for binary operator {op}", at)
-    if clash.any():
-        notes.warn(f"conflicting counter resets during histogram {name}", at)
-    if ((told >= 0) & ((told & RECONCILED) != 0)).any():
-        notes.info(f"mismatched custom buckets were reconciled during {name}", at)
+    fails = codes < 0
+    clash = ~fails & ((codes & COLLISION) != 0)
     # compat: where the hints of the two contradict each other the original drops the point (promql/engine.go).
-    chosen = np.zeros_like(mask)
-    chosen[mask] = (told >= 0) & ~clash
-    results.put(chosen, table, np.flatnonzero((told >= 0) & ~clash))
+    found = ~fails & ~clash
+    reconciled = found & ((codes & RECONCILED) != 0)
+    if fails.any():
+        told.say(_among(mask, fails), f"incompatible bucket layout encountered for binary operator {op}", is_info=False)
+    if clash.any():
+        told.say(_among(mask, clash), f"conflicting counter resets during histogram {name}", is_info=False)
+    if reconciled.any():
+        told.say(_among(mask, reconciled), f"mismatched custom buckets were reconciled during {name}", is_info=True)
+    results.put(_among(mask, found), table, np.flatnonzero(found))
     return True

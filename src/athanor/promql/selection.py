@@ -329,7 +329,6 @@ def select_aggregate(
     parameter_at: int,
     inner_at: int,
     whole_at: int,
-    is_range: bool,
     *,
     separated_hashes: bool = False,
     check: Callable[[], None] = _nothing,
@@ -337,8 +336,8 @@ def select_aggregate(
     """One aggregation of SELECTIONS over the whole input.
 
     parameter: its value at every step, or the label of count_values. parameter_at, inner_at, whole_at: places in the
-    query for annotations. is_range False keeps the order of an instant answer: groups by first appearance, in them the
-    best first (topk, bottomk) or in heap order (limitk, limit_ratio); else rows keep the order of the input.
+    query for annotations. One step has the order of an instant answer: groups by first appearance, in them the best
+    first (topk, bottomk) or in heap order (limitk, limit_ratio); else rows keep the order of the input.
     separated_hashes: limit_ratio picks series as Thanos does, not as Prometheus does.
     """
     if op == "count_values":
@@ -347,7 +346,7 @@ def select_aggregate(
     assert not isinstance(parameter, str)
     n = block.grid.n
     parameter = np.ascontiguousarray(np.broadcast_to(parameter, (n,)), np.float64)
-    ordered = not is_range and n == 1
+    ordered = n == 1
     k: I64 | None = None
     if op == "quantile":
         _note_quantile(parameter, notes, parameter_at)

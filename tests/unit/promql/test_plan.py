@@ -302,3 +302,12 @@ def test_long_windows_are_evaluated_in_pieces_that_can_be_cancelled(monkeypatch)
     monkeypatch.setattr(windows, "PIECE_WORK", 500)
     assert evaluate(often) == whole
     assert (len(once), len(often)) == (1, 20)  # a row is 30 samples, 30 steps and 230 samples of windows
+
+
+def test_what_is_evaluated_for_one_step_has_the_order_of_an_instant_answer(engine):
+    """Seen on Thanos 0.43: the first of the best is the best, also where a range query evaluates it once."""
+    with Budget(1 << 26) as budget:
+        result = ask(engine, stored(9, 4), "limitk(1, topk(3, x @ end()))", budget)
+    assert result.block is not None
+    assert [dict(result.block.labels.pairs(i))["i"] for i in range(len(result.block.labels))] == ["008"]
+    assert result.block.kind.all()
