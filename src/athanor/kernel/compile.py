@@ -222,6 +222,12 @@ def inline(function: Callable[..., Any]) -> Any:
     return numba.njit(inline="never", **_OPTIONS)(function)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """The same, and the compiler is given no choice: for the innermost helpers of a hot loop. A call hands on every
+    array in seven words, which can cost more than the helper itself; but each place of use is compiled again."""
+    return numba.njit(inline="never", forceinline=True, **_OPTIONS)(function)
+
+
 def mark_complete(name: str) -> None:
     """Called after a module was imported without error: its directory can be trusted by servers."""
     directory = module_dir(name)

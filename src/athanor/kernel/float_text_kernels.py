@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, inlined, kernel
 from athanor.kernel.types import I64, RF64, U8, i64
 
 MAX_BYTES = 25  # -0.0000012345678901234567
@@ -75,7 +75,7 @@ def _bits(typingctx, value):
     return types.uint64(types.float64), codegen
 
 
-@inline
+@inlined
 def _round_to_odd(high, low, cp):
     carried = _high_product(low, cp)
     y_low = high * cp
@@ -88,7 +88,7 @@ def _round_to_odd(high, low, cp):
     return y_high
 
 
-@inline
+@inlined
 def _shortest(bits):
     """(digits, exponent) of a positive finite number: the number is digits * 10**exponent."""
     fraction = bits & _FRACTION_MASK
@@ -133,7 +133,7 @@ def _shortest(bits):
     return s, k
 
 
-@inline
+@inlined
 def _trim(digits, exponent):
     """The same number without zeros at its end."""
     while True:
@@ -149,7 +149,7 @@ def _trim(digits, exponent):
     return digits, exponent
 
 
-@inline
+@inlined
 def n_digits(value):
     """Decimal digits of an unsigned number; 1 for 0."""
     if value >= _TENS[19]:
@@ -160,7 +160,7 @@ def n_digits(value):
     return n + 1 if value >= _TENS[n] else n
 
 
-@inline
+@inlined
 def _eight(value):
     """The eight digits of a number below 10**8 as text in one word, the first in its lowest byte: halves are divided
     side by side, into fours, twos and ones."""
@@ -172,7 +172,7 @@ def _eight(value):
     return ten | ((twos - ten * _U10) << np.uint64(8)) | np.uint64(0x3030303030303030)
 
 
-@inline
+@inlined
 def _put(out, at, word):
     """Eight bytes, the lowest first; one store."""
     to = np.uint64(at)
@@ -180,7 +180,7 @@ def _put(out, at, word):
         out[to + i] = np.uint8((word >> (i << np.uint64(3))) & np.uint64(0xFF))
 
 
-@inline
+@inlined
 def _write_padded(out, at, value, n):
     """The lowest n <= 16 digits of a number below 10**n, zeros in front; up to 16 bytes are touched."""
     if n <= 8:
@@ -193,7 +193,7 @@ def _write_padded(out, at, value, n):
     return at + n
 
 
-@inline
+@inlined
 def _write_whole(out, at, value):
     n = n_digits(value)
     if n > 16:
@@ -203,7 +203,7 @@ def _write_whole(out, at, value):
     return _write_padded(out, at, value, n)
 
 
-@inline
+@inlined
 def _write_plain(out, at, digits, exponent):
     """digits has at most 17 digits."""
     if exponent >= 0:
@@ -264,8 +264,7 @@ def _write_exponent_form(out, at, digits, exponent):
     return _write_padded(out, at + 2, size, np.int64(3 if size >= _U100 else 2))
 
 
-@inline
-def write_float(out, at, value):
+def _write_float(out, at, value):
     """The text of value at out[at], which has room for MAX_BYTES; returns the position behind it."""
     bits = _bits(value)
     if (bits >> _U63) != _U0 and value == value:
@@ -303,6 +302,10 @@ def write_float(out, at, value):
     if value >= 1e-6 and value < 1e21:
         return _write_plain(out, at, digits, exponent)
     return _write_exponent_form(out, at, digits, exponent)
+
+
+write_float = inline(_write_float)
+write_float_here = inlined(_write_float)  # for the one place that writes most of the numbers
 
 
 @inline

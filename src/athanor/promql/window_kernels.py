@@ -424,36 +424,6 @@ def extreme_times(ts, values, offsets, first, step, n, range_ms, is_max, out, ki
             b += step
 
 
-@kernel(void(RI64, RF64, RI64, i64, i64, i64, i64, i64, F64x2, U8x2))
-def variances(ts, values, offsets, first, step, n, range_ms, is_deviation, out, kind):
-    """stdvar_over_time (0) and stddev_over_time (1), compensated as Prometheus'."""
-    for i in range(offsets.size - 1):
-        start, end = offsets[i], offsets[i + 1]
-        lo = start
-        hi = start
-        b = first
-        for j in range(n):
-            a = b - range_ms
-            while hi < end and ts[hi] <= b:
-                hi += 1
-            while lo < hi and ts[lo] <= a:
-                lo += 1
-            out[i, j] = 0.0
-            kind[i, j] = 0
-            if hi > lo:
-                mean, mean_c, aux, aux_c = 0.0, 0.0, 0.0, 0.0
-                count = 0.0
-                for k in range(lo, hi):
-                    count += 1.0
-                    d = values[k] - (mean + mean_c)
-                    mean, mean_c = _inc(d / count, mean, mean_c)
-                    aux, aux_c = _inc(d * (values[k] - (mean + mean_c)), aux, aux_c)
-                variance = (aux + aux_c) / count
-                out[i, j] = np.sqrt(variance) if is_deviation == 1 else variance
-                kind[i, j] = 1
-            b += step
-
-
 @inline
 def _direct_regression(ts, values, lo, hi, reference):
     """Slope and intercept at a reference time; promql/functions.go linearRegression."""

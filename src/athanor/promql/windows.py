@@ -11,7 +11,7 @@ from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import NotAvailableError
 from athanor.model.tables import Samples
 from athanor.model.workspace import Workspace
-from athanor.promql import start_kernels
+from athanor.promql import start_kernels, variance_kernels
 from athanor.promql import window_kernels as kernels
 from athanor.promql.start_times import cumulate_resets
 
@@ -59,6 +59,15 @@ def _plain(kernel: Callable[..., None], what: int) -> _Run:
 
     def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         kernel(s.ts_ms, s.values, s.offsets, *w.grid, what, values, kind)
+
+    return run
+
+
+def _variances(is_deviation: int) -> _Run:
+    def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
+        n_steps = values.shape[1]
+        scratch = workspace.i64("window.lo", n_steps), workspace.i64("window.hi", n_steps)
+        variance_kernels.variances(s.ts_ms, s.values, s.offsets, *w.grid, is_deviation, *scratch, values, kind)
 
     return run
 
@@ -137,8 +146,8 @@ WINDOW_FUNCTIONS: dict[str, _Run] = {
     "min_over_time": _extremes(0),
     "ts_of_max_over_time": _plain(kernels.extreme_times, 1),
     "ts_of_min_over_time": _plain(kernels.extreme_times, 0),
-    "stdvar_over_time": _plain(kernels.variances, 0),
-    "stddev_over_time": _plain(kernels.variances, 1),
+    "stdvar_over_time": _variances(0),
+    "stddev_over_time": _variances(1),
     "deriv": _regressions(0),
     "predict_linear": _regressions(1),
     "double_exponential_smoothing": _smoothing,

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
-from athanor.kernel.float_text_kernels import write_float, write_seconds
+from athanor.kernel.compile import inline, inlined, kernel
+from athanor.kernel.float_text_kernels import write_float, write_float_here, write_seconds
 from athanor.kernel.types import I64, RF64, RI64, RU8, U8, RF64x2, RU8x2, b1, i64
 
 TIME_BYTES = 24  # [-9223372036854775.808,"
@@ -115,14 +115,17 @@ def write_text(text, out, to):
     return to + text.size
 
 
-@inline
 def _write_point(times, time_at, time_size, value, out, to):
     for i in range(TIME_BYTES):
         out[to + i] = times[time_at + i]
-    to = write_float(out, to + time_size, value)
+    to = write_float_here(out, to + time_size, value)
     out[to] = _QUOTE
     out[to + 1] = _CLOSE_LIST
     return to + 2
+
+
+_write_first_point = inline(_write_point)
+_write_next_point = inlined(_write_point)
 
 
 @kernel(i64(RU8, RI64, I64))
@@ -187,14 +190,14 @@ def write_rows(values, kind, arena, offsets, times, time_sizes, single, first, e
         to = write_labels(arena, offsets[row], offsets[row + 1], out, to)
         if single:
             to = write_text(_VALUE, out, to)
-            to = _write_point(times, 0, time_sizes[0], values[row, step], out, to)
+            to = _write_first_point(times, 0, time_sizes[0], values[row, step], out, to)
         else:
             to = write_text(_VALUES, out, to)
-            to = _write_point(times, step * TIME_BYTES, time_sizes[step], values[row, step], out, to)
+            to = _write_first_point(times, step * TIME_BYTES, time_sizes[step], values[row, step], out, to)
             for j in range(step + 1, n):
                 if kind[row, j] != 0:
                     out[to] = _COMMA
-                    to = _write_point(times, j * TIME_BYTES, time_sizes[j], values[row, j], out, to + 1)
+                    to = _write_next_point(times, j * TIME_BYTES, time_sizes[j], values[row, j], out, to + 1)
             out[to] = _CLOSE_LIST
             to += 1
         out[to] = _CLOSE
