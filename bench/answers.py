@@ -55,8 +55,8 @@ def ranked(matrix: Matrix) -> Matrix:
     return Matrix({frozenset(): (times[order], values[order])})
 
 
-def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE) -> str | None:
-    """None where both say the same within a relative tolerance, else the first difference in words."""
+def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE, floor: float = 0.0) -> str | None:
+    """None where both say the same within a relative tolerance or an absolute one (floor), else the first difference in words."""
     if left.series.keys() != right.series.keys():
         missing = sorted(map(sorted, left.series.keys() - right.series.keys()))[:1]
         more = sorted(map(sorted, right.series.keys() - left.series.keys()))[:1]
@@ -67,7 +67,7 @@ def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE) -> str
             return f"{dict(key)}: {left_times.size} and {right_times.size} points, or other times"
         both_nan = np.isnan(left_values) & np.isnan(right_values)
         with np.errstate(invalid="ignore"):
-            bound = tolerance * np.maximum(np.abs(left_values), np.abs(right_values))
+            bound = np.maximum(floor, tolerance * np.maximum(np.abs(left_values), np.abs(right_values)))
             close = (left_values == right_values) | (np.abs(left_values - right_values) <= bound) | both_nan
         if not close.all():
             i = int(np.argmin(close))

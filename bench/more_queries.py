@@ -88,10 +88,11 @@ FAMILIES = (
     _own("irate(c[5m])"),
     _own("idelta(g[5m])"),
     _own("delta(g[5m])"),
-    _own("deriv(g[5m])"),
-    _own("predict_linear(g[30m], 3600)"),
+    Query("deriv(g[5m])", own_semantics=True, floor=1e-12),
+    Query("predict_linear(g[30m], 3600)", own_semantics=True, floor=1e-9),
     _own("changes(g[5m])"),
-    _own("resets(g[5m])"),
+    # Of counters: deduplication takes the resets of what it reads as one away, as Thanos' does.
+    _own("resets(c[5m])"),
     Query("quantile_over_time(0.9, g[30m])", step_s=LONG_S),
     Query("absent_over_time(nonexistent[5m])"),
     # Aggregations.

@@ -17,13 +17,15 @@ class Query:
     functions extrapolate differently), so its answer is timed and not compared. edge_s: at multiples of it a sample
     stands exactly on the left edge of a window, which Prometheus before 3.0 includes; those points are not compared.
     has_ties: equal values compete for a place, and servers choose among them differently; values are compared, labels
-    are not. step_s: of the range query. other_text: how the other servers, which are older, spell it.
+    are not. floor: an absolute difference that is none, because large numbers cancel out in it. step_s: of the range
+    query. other_text: how the other servers, which are older, spell it.
     """
 
     text: str
     own_semantics: bool = False
     edge_s: int = 0
     has_ties: bool = False
+    floor: float = 0.0
     step_s: int = STEP_S
     other_text: str = ""
 

@@ -252,7 +252,8 @@ def compare(rows: dict[str, Row], answers: dict[str, Answer], query: Query) -> N
             continue
         # Athanor and Thanos add external labels; VictoriaMetrics keeps the name where Prometheus drops it.
         without = frozenset({"__name__"}) if name == "VictoriaMetrics" else frozenset(EXTERNAL)
-        found = difference(comparable(reference, query, without), comparable(answer, query, without))
+        wanted, got = (comparable(one, query, without) for one in (reference, answer))
+        found = difference(wanted, got, floor=query.floor)
         if found is not None:
             rows[name].wrong = rows[name].wrong or f"Prometheus and {name}: {found}"
 

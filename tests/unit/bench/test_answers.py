@@ -65,3 +65,9 @@ def test_ties_may_go_to_anybody_but_values_may_not_differ():
     other = read_matrix(body(({"i": "1"}, [(0, "9"), (30, "4")]), ({"i": "3"}, [(0, "2")])))
     assert difference(ranked(left), ranked(right)) is None
     assert difference(ranked(left), ranked(other)) is not None
+
+
+def test_what_is_left_of_large_numbers_that_cancel_out_is_no_difference_below_the_floor():
+    left, right = (read_matrix(body(({"job": "a"}, [(0, value)]))) for value in ("0", "-6.9e-18"))
+    assert difference(left, right) is not None
+    assert difference(left, right, floor=1e-12) is None
