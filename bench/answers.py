@@ -56,7 +56,8 @@ def ranked(matrix: Matrix) -> Matrix:
 
 
 def difference(left: Matrix, right: Matrix, tolerance: float = TOLERANCE, floor: float = 0.0) -> str | None:
-    """None where both say the same within a relative tolerance or an absolute one (floor), else the first difference in words."""
+    """None where both say the same within a relative tolerance, or an absolute one (floor); else the first difference
+    in words."""
     if left.series.keys() != right.series.keys():
         missing = sorted(map(sorted, left.series.keys() - right.series.keys()))[:1]
         more = sorted(map(sorted, right.series.keys() - left.series.keys()))[:1]
