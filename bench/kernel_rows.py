@@ -145,6 +145,11 @@ def value_rows() -> Iterator[Row]:
     yield Row("values of a prefix, in 100,000", "searches", 1_000, prefixes)
     yield Row("values of a pattern of 3 pieces", "values", n,
               lambda: select_kernels.match_pieces(*table, *pieces, gaps, accepted))  # fmt: skip
+    long_arena, long_offsets = _packed([f"a{i:043}{'b' if i % 2 else 'c'}" for i in range(n)])
+    long_table = long_arena, long_offsets[:-1].copy(), np.diff(long_offsets), 0, n
+    ends, gap = _packed(["a", "b"]), np.zeros(1, np.int64)
+    yield Row("values of 45 bytes, a.*b", "values", n,
+              lambda: select_kernels.match_pieces(*long_table, *ends, gap, accepted))  # fmt: skip
 
 
 def store_rows(block: LocalBlock) -> Iterator[Row]:
