@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.conformance.histogram_rows import counts_of
@@ -41,12 +41,12 @@ class Bits:
         """n bits hold -(2**(n-1) - 1) to 2**(n-1)."""
         self._sized(value, 1, lambda n: 1 << (n - 1))
 
-    def _sized(self, value: int, shift: int, most: object) -> None:
+    def _sized(self, value: int, shift: int, most: Callable[[int], int]) -> None:
         if value == 0:
             self._parts.append("0")
             return
         for prefix, n in _SIZES:
-            high = most(n)  # type: ignore[operator]
+            high = most(n)
             if (-high + 1 if shift else 0) <= value <= high:
                 self._parts.append(prefix)
                 self.put(value, n)

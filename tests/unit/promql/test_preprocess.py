@@ -199,6 +199,8 @@ def test_the_span_covers_all_selectors_and_is_zero_without_any() -> None:
     reads = selector_reads(prepared("x @ 500 + y"), WINDOW, LOOKBACK_MS, DEFAULT_STEP_MS)
     assert time_span(reads) == (500_000 - 299_999, 2_000_000)
     assert time_span(()) == (0, 0)
+    # Thanos chooses among replicas by the samples between these, whichever selector it reads.
+    assert [read.selection.around_ms for read in reads] == [time_span(reads)] * 2
 
 
 def test_at_becomes_an_offset_from_the_first_step() -> None:
