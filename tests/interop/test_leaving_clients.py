@@ -32,6 +32,17 @@ QUERIES = {
     "subquery": "max_over_time(g[1h:1m])",
     "subquery of an aggregation": "max_over_time(sum by (instance) (rate(c[5m]))[1h:30s])",
     "sorted samples": "quantile_over_time(0.5, g[1h])",
+    "deviations": "stddev_over_time(g[1h])",
+    "extremes": "max_over_time(g[1h])",
+    "regression": "predict_linear(g[1h], 60)",
+    "presence": "absent(g + g)",
+    "functions of samples": "abs(ln(g) - 3)",
+    "samples and a number": "g > 50",
+    "set": 'g unless on(instance, cpu) g{job="web"} > 50',
+    "many to one": 'c / on(instance, code) group_left() c{job="web"}',
+    "labels": 'label_replace(g, "host", "$1", "instance", "(.*):.*")',
+    "counted values": 'count_values("v", round(g))',
+    "classic histogram": 'histogram_quantile(0.9, sum by (instance, le) (label_replace(c, "le", "$1", "code", "(.*)")))',
 }
 HELD = {
     "query": ("athanor_memory_held_bytes", "athanor_queries_held"),
