@@ -42,7 +42,7 @@ QUERIES = {
     "many to one": 'c / on(instance, code) group_left() c{job="web"}',
     "labels": 'label_replace(g, "host", "$1", "instance", "(.*):.*")',
     "counted values": 'count_values("v", round(g))',
-    "classic histogram": 'histogram_quantile(0.9, sum by (instance, le) (label_replace(c, "le", "$1", "code", "(.*)")))',
+    "classic histogram": 'histogram_quantile(0.9, sum by (job, le) (label_replace(c, "le", "$1", "code", "(.*)")))',
 }
 HELD = {
     "query": ("athanor_memory_held_bytes", "athanor_queries_held"),
