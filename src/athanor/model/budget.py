@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -35,9 +36,11 @@ class Budget:
         self._n_reservations = 0
         self._ended = False
         self._lock = threading.Lock()
+        self._let_go: deque[int] = deque()
 
     @property
     def held_bytes(self) -> int:
+        self._settle()
         return self._held
 
     @property
@@ -51,6 +54,7 @@ class Budget:
 
     def take(self, who: str, n_bytes: int) -> None:
         """Reserve before allocating; raises OverBudget and reserves nothing where it does not fit."""
+        self._settle()
         with self._lock:
             if self._ended:
                 raise AthanorError(f"{who} needs {n_bytes} bytes, but its query has ended")
@@ -77,6 +81,19 @@ class Budget:
                 raise AssertionError(f"BUG: {-self._held} bytes more were given back than taken")
         if self._parent is not None:
             self._parent.give(n_bytes)
+
+    def give_later(self, n_bytes: int) -> None:
+        """Give back from a place that may not wait for a lock, as where memory is let go of; it counts from the next
+        reservation on."""
+        self._let_go.append(n_bytes)
+
+    def _settle(self) -> None:
+        while self._let_go:
+            try:
+                n_bytes = self._let_go.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            self.give(n_bytes)
 
     @contextmanager
     def holding(self, who: str, n_bytes: int) -> Iterator[None]:

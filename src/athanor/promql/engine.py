@@ -20,6 +20,7 @@ from athanor.promql.errors import QueryError
 from athanor.promql.execute import Evaluation, one_series
 from athanor.promql.explain import Explained, explain
 from athanor.promql.features import Features
+from athanor.promql.histogram_memory import charged_to
 from athanor.promql.notes import Notes
 from athanor.promql.parser import parse
 from athanor.promql.planner import Planner, Settings
@@ -168,7 +169,8 @@ class Engine:
         planner = Planner(tree, selections, settings, budget.take)
         statistics = Statistics(budget) if measure else None
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)
-        result = _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
+        with charged_to(budget):
+            result = _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
         if statistics is None:
             return result
         return replace(result, measured=Measured(statistics, tree, grid, planner.places, selections))

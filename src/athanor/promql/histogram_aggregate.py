@@ -15,12 +15,17 @@ from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.tables import FLOAT, HISTOGRAM, Histograms, LabelTable, StepBlock
 from athanor.promql.histogram_code_kernels import DEAD, NOT_RESET, RECONCILED, RESET
-from athanor.promql.histograms import concat, empty, from_kernel, has_cells, kernel_table, n_bytes, room, take
+from athanor.promql.histogram_memory import asked, asked_bytes, n_bytes
+from athanor.promql.histograms import concat, empty, from_kernel, has_cells, kernel_table, room, take
 
 kernels = LazyKernels("athanor.promql.histogram_aggregate_kernels")
 
 WAITING_BYTES = 16 << 20
 NEVER = np.int64(2**62)
+
+SLOT_BYTES = 41
+WAITING_ROW_BYTES = 24
+ORDERING_BYTES = 128  # of a histogram while it finds its slot, of a slot while answers are put together
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ class HistogramGroups:
 
     @property
     def n_bytes(self) -> int:
-        return n_bytes(self._state) + n_bytes(self._compensations) + self._waiting_bytes + 41 * self._rows.size
+        """Of what is known of slots, twice while it grows, and of what waits; the tables are in the budget by
+        themselves (``histogram_memory``)."""
+        return 2 * SLOT_BYTES * self._rows.size + WAITING_ROW_BYTES * sum(w.slots.size for w in self._waiting)
 
     def add(self, block: StepBlock, codes: I64, first_row: int) -> None:
         """The histogram cells of some rows; codes: their groups; first_row: of the input, where the rows begin."""
@@ -81,6 +88,10 @@ class HistogramGroups:
     def _merge(self) -> None:
         if not self._waiting:
             return
+        with asked_bytes("an order of native histograms", ORDERING_BYTES * sum(w.slots.size for w in self._waiting)):
+            self._merge_waiting()
+
+    def _merge_waiting(self) -> None:
         slots = np.concatenate([w.slots for w in self._waiting])
         table = concat([w.table for w in self._waiting])
         names = np.concatenate([w.names for w in self._waiting])
@@ -90,11 +101,13 @@ class HistogramGroups:
         self._grow(int(slots.max()) + 1)
         told = np.zeros(slots.size, np.int64)
         state, compensations, t = (kernel_table(h) for h in (self._state, self._compensations, table))
-        built = kernels.merge_cells(
-            state, compensations, t, slots[order], order.astype(np.int64), self._is_average, *room(state, t),
-            self._rows, self._counts, self._modes, self._seen, told,
-        )  # fmt: skip
-        self._state, self._compensations = from_kernel(built[0]), from_kernel(built[1])
+        sizes = room(state, t)
+        with asked("sums", self._state.layout.size + slots.size, sizes[0], n_tables=2) as memory:
+            built = kernels.merge_cells(
+                state, compensations, t, slots[order], order.astype(np.int64), self._is_average, *sizes,
+                self._rows, self._counts, self._modes, self._seen, told,
+            )  # fmt: skip
+            self._state, self._compensations = (memory.keep(from_kernel(one)) for one in built)
         self.reconciled |= bool(((told > 0) & ((told & RECONCILED) != 0)).any())
         self._dead_at[slots[order[told < 0]]] = rows[order[told < 0]]
         by_number = list(self._names)
@@ -114,6 +127,10 @@ class HistogramGroups:
     def finish(self, groups: I64, values: F64, kind: U8) -> tuple[Histograms | None, bool, bool]:
         """Overwrite the cells of these groups: (table, floats and histograms met in a slot, hints contradicted)."""
         self._merge()
+        with asked_bytes("an order of native histograms", ORDERING_BYTES * groups.size * self._n_steps):
+            return self._finished(groups, values, kind)
+
+    def _finished(self, groups: I64, values: F64, kind: U8) -> tuple[Histograms | None, bool, bool]:
         shape = (groups.size, self._n_steps)
         slots = groups[:, None] * self._n_steps + np.arange(self._n_steps)
         known = slots < self._rows.size
@@ -128,10 +145,13 @@ class HistogramGroups:
         kind[met], values[met] = 0, 0.0
         collided = (seen & (1 << RESET) != 0) & (seen & (1 << NOT_RESET) != 0) & (self._modes[at] != DEAD)
         state, compensations = kernel_table(self._state), kernel_table(self._compensations)
-        built = kernels.finish_cells(
-            state, compensations, self._rows, self._counts, self._modes, self._is_average, *room(state)
-        )
+        sizes = room(state)
+        with asked("finished sums", self._state.layout.size, sizes[0]) as memory:
+            built = kernels.finish_cells(
+                state, compensations, self._rows, self._counts, self._modes, self._is_average, *sizes
+            )
+            table = memory.keep(from_kernel(built))
         numbers = np.cumsum(self._rows >= 0) - 1
         assert there.shape == shape
         values[there], kind[there] = numbers[at[there]], HISTOGRAM
-        return from_kernel(built), bool(mixed.any()), bool(collided.any())
+        return table, bool(mixed.any()), bool(collided.any())

@@ -8,6 +8,7 @@ from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.tables import Histograms, Samples
 from athanor.promql import extended_kernels
+from athanor.promql.histogram_memory import asked
 from athanor.promql.histogram_windows import cumulated, fresh, present, split
 from athanor.promql.histograms import empty, from_kernel, kernel_table, room
 from athanor.promql.windows import Window, range_seconds
@@ -38,11 +39,13 @@ def evaluate(
         np.empty(longest, np.int64), values, kind,
     )  # fmt: skip
     t = kernel_table(samples.histograms or empty())
-    built = kernels.differences(
-        t, lists.ts_ms, lists.rows, lists.offsets, _floats_near(floats, grid, before_ms, after_ms), *grid,
-        before_ms, after_ms, range_s, mode, smoothed, *room(t), values, kind, flags,
-    )  # fmt: skip
-    return from_kernel(built), flags
+    sizes, near = room(t), _floats_near(floats, grid, before_ms, after_ms)
+    with asked(name, values.size, sizes[0]) as memory:
+        built = kernels.differences(
+            t, lists.ts_ms, lists.rows, lists.offsets, near, *grid,
+            before_ms, after_ms, range_s, mode, smoothed, *sizes, values, kind, flags,
+        )  # fmt: skip
+        return memory.keep(from_kernel(built)), flags
 
 
 def smoothed_values(
@@ -57,11 +60,13 @@ def smoothed_values(
     )
     t = kernel_table(samples.histograms or empty())
     near = _floats_near(floats, (first_ms, step_ms, n, 0), lookback_ms, lookback_ms)
-    built = kernels.smoothed_values(
-        t, lists.ts_ms, lists.rows, lists.offsets, near, first_ms, step_ms, n, lookback_ms, *room(t),
-        values, kind, flags,
-    )  # fmt: skip
-    return from_kernel(built), flags
+    sizes = room(t)
+    with asked("a smoothed selector", values.size, sizes[0]) as memory:
+        built = kernels.smoothed_values(
+            t, lists.ts_ms, lists.rows, lists.offsets, near, first_ms, step_ms, n, lookback_ms, *sizes,
+            values, kind, flags,
+        )  # fmt: skip
+        return memory.keep(from_kernel(built)), flags
 
 
 def _floats_near(floats: Samples, grid: Grid, before_ms: int, after_ms: int) -> U8:

@@ -12,6 +12,7 @@ from athanor.promql import histogram_code_kernels as codes
 from athanor.promql.blocks import empty_block, full_width
 from athanor.promql.function_call import FunctionCall
 from athanor.promql.gostrings import quote
+from athanor.promql.histogram_memory import asked
 from athanor.promql.histograms import cells, from_kernel, has_cells, kernel_table, room
 
 kernels = LazyKernels("athanor.promql.histogram_function_kernels")
@@ -109,4 +110,7 @@ def note_nan(call: FunctionCall, source: StepBlock, told: U8, at: int) -> None:
 def trimmed(h: Histograms, rows: I64, limits: F64, keeps_below: bool) -> Histograms:
     """Row p without its observations above (keeps_below) or below limits[p]."""
     t = kernel_table(h)
-    return from_kernel(kernels.trims(t, rows, np.ascontiguousarray(limits, np.float64), int(keeps_below), *room(t)))
+    sizes = room(t)
+    limits = np.ascontiguousarray(limits, np.float64)
+    with asked("trimming", rows.size, sizes[0]) as memory:
+        return memory.keep(from_kernel(kernels.trims(t, rows, limits, int(keeps_below), *sizes)))

@@ -21,6 +21,7 @@ from athanor.promql import histogram_code_kernels as codes
 from athanor.promql import start_kernels, window_kernels
 from athanor.promql.gostrings import quote
 from athanor.promql.histogram_code_kernels import NOT_RESET, RESET
+from athanor.promql.histogram_memory import asked
 from athanor.promql.histograms import concat, empty, from_kernel, kernel_table, room, take
 from athanor.promql.notes import Notes
 from athanor.promql.windows import Window, pieces, window_function
@@ -232,11 +233,12 @@ def _evaluate(
         start_kernels.resets(samples.ts_ms, samples.offsets, *window.grid, cumulated(name, samples), values, kind)
         return None, flags
     if name in ("irate", "idelta"):
-        built = kernels.instant_changes(
-            t, samples.ts_ms, _starts(samples), samples.values, samples.kind, samples.offsets,
-            *window.grid, int(name == "irate"), *sizes, values, kind, flags,
-        )  # fmt: skip
-        return from_kernel(built), flags
+        with asked(name, values.size, sizes[0]) as memory:
+            built = kernels.instant_changes(
+                t, samples.ts_ms, _starts(samples), samples.values, samples.kind, samples.offsets,
+                *window.grid, int(name == "irate"), *sizes, values, kind, flags,
+            )  # fmt: skip
+            return memory.keep(from_kernel(built)), flags
     lists = split(samples)
     window_function(name, lists.floats)(lists.floats, window, args, values, kind, workspace)
     floats_there = present(lists.floats.ts_ms, lists.floats.offsets, window)
@@ -244,17 +246,19 @@ def _evaluate(
         resets = np.zeros(lists.rows.size, np.bool_)
         if _RATES[name]:
             kernels.mark_resets(t, lists.ts_ms, lists.start_ms, lists.rows, lists.offsets, *sizes, resets)
-        built = kernels.rates(
-            t, lists.ts_ms, lists.start_ms, lists.rows, lists.offsets, resets, floats_there, *window.grid,
-            window.range_s, _RATES[name], *sizes, values, kind, flags,
-        )  # fmt: skip
-        return from_kernel(built), flags
+        with asked(name, values.size, sizes[0]) as memory:
+            built = kernels.rates(
+                t, lists.ts_ms, lists.start_ms, lists.rows, lists.offsets, resets, floats_there, *window.grid,
+                window.range_s, _RATES[name], *sizes, values, kind, flags,
+            )  # fmt: skip
+            return memory.keep(from_kernel(built)), flags
     if name in _SUMS:
-        built = kernels.sums(
-            t, lists.ts_ms, lists.rows, lists.offsets, floats_there, *window.grid, _SUMS[name], *sizes, values, kind,
-            flags,
-        )  # fmt: skip
-        return from_kernel(built), flags
+        with asked(name, values.size, sizes[0]) as memory:
+            built = kernels.sums(
+                t, lists.ts_ms, lists.rows, lists.offsets, floats_there, *window.grid, _SUMS[name], *sizes, values,
+                kind, flags,
+            )  # fmt: skip
+            return memory.keep(from_kernel(built)), flags
     both = floats_there & present(lists.ts_ms, lists.offsets, window)
     flags[both.any(axis=1)] |= IGNORED
     return None, flags

@@ -11,6 +11,7 @@ from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import B1, F64, I64, U8
 from athanor.model.tables import HISTOGRAM, STALE_NAN_BITS, HistogramLayouts, Histograms, StepBlock
 from athanor.promql.floats import general
+from athanor.promql.histogram_memory import asked, asked_bytes, n_bytes
 from athanor.promql.histogram_work_kernels import Built, Table
 
 _functions = LazyKernels("athanor.promql.histogram_function_kernels")
@@ -62,13 +63,11 @@ def room(*tables: Table) -> tuple[int, int]:
     return max(1, sum(n for n, _ in each)), max(1, *(n for _, n in each))
 
 
-def n_bytes(h: Histograms) -> int:
-    return 45 * h.layout.size + 8 * h.buckets.size + 4 * h.layouts.index.size + 8 * h.layouts.bounds.size
-
-
 def take(h: Histograms, rows: I64) -> Histograms:
     """These rows, in this order."""
-    return from_kernel(_tables.take(kernel_table(h), np.ascontiguousarray(rows, np.int64)))
+    t = kernel_table(h)
+    with asked("a choice", rows.size, _tables.room(t)[0]) as memory:
+        return memory.keep(from_kernel(_tables.take(t, np.ascontiguousarray(rows, np.int64))))
 
 
 def empty() -> Histograms:
@@ -96,6 +95,14 @@ def concat(tables: Sequence[Histograms]) -> Histograms:
     index_sizes = [a.index.size for a in layouts]
     bounds_sizes = [a.bounds.size for a in layouts]
     at = np.cumsum([0, *(a.schema.size for a in layouts)])
+    with asked_bytes(f"{len(tables)} tables of native histograms, joined", sum(map(n_bytes, tables))) as memory:
+        return memory.keep(_concatenated(tables, layouts, index_sizes, bounds_sizes, at))
+
+
+def _concatenated(
+    tables: Sequence[Histograms], layouts: Sequence[HistogramLayouts], index_sizes: Sequence[int],
+    bounds_sizes: Sequence[int], at: I64,
+) -> Histograms:  # fmt: skip
     return Histograms(
         HistogramLayouts(
             np.concatenate([a.schema for a in layouts]),
@@ -151,14 +158,18 @@ def scaled(h: Histograms, rows: I64, factors: F64, divides: bool = False, compac
     """Row p of the result is h[rows[p]] times factors[p], or divided by it."""
     t = kernel_table(h)
     factors = np.ascontiguousarray(factors, np.float64)
-    return from_kernel(_pairs.scale_rows(t, rows, factors, int(divides), int(compacts), *room(t)))
+    sizes = room(t)
+    with asked("scaling", rows.size, sizes[0]) as memory:
+        return memory.keep(from_kernel(_pairs.scale_rows(t, rows, factors, int(divides), int(compacts), *sizes)))
 
 
 def added(a: Histograms, rows: I64, b: Histograms, others: I64, sign: float) -> tuple[Histograms, I64]:
     """a[rows] + sign * b[others], and for each pair what the addition tells (see the kernel `add`)."""
     t, u = kernel_table(a), kernel_table(b)
-    built, told = _pairs.add_pairs(t, rows, u, others, sign, *room(t, u))
-    return from_kernel(built), told
+    sizes = room(t, u)
+    with asked("addition", rows.size, sizes[0]) as memory:
+        built, told = _pairs.add_pairs(t, rows, u, others, sign, *sizes)
+        return memory.keep(from_kernel(built)), told
 
 
 def equal(a: Histograms, rows: I64, b: Histograms, others: I64) -> B1:

@@ -175,9 +175,10 @@ class Match(Operator):
     at: int
 
     def n_bytes(self, n_series: int, n_groups: int = 0) -> int:
-        """n_series: of the larger side. A row of the answer is one of its rows, or one of either side."""
-        both = self.op == "or" or self.matching.fill_lhs is not None or self.matching.fill_rhs is not None
-        return n_series * self.grid.n * CELL_BYTES * (2 if both else 1)
+        """n_series: of the larger side. A row of the answer is one of its rows, or one of either side; what is filled
+        in stands beside the rows of its side while they are matched."""
+        fills = self.matching.fill_lhs is not None or self.matching.fill_rhs is not None
+        return n_series * self.grid.n * CELL_BYTES * (4 if fills else 2 if self.op == "or" else 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -24,6 +24,7 @@ from athanor.model.workspace import Workspace
 from athanor.promql.blocks import NAME_LABELS
 from athanor.promql.extended import Extended, evaluate_extended, smoothed_values
 from athanor.promql.histogram_code_kernels import NOT_RESET, RESET
+from athanor.promql.histogram_memory import charged_to
 from athanor.promql.histogram_windows import evaluate_mixed, latest_mixed, note_flags
 from athanor.promql.histograms import has_cells
 from athanor.promql.notes import Notes
@@ -267,7 +268,8 @@ class TileRunner:
             tile.drop()
             raise
         try:
-            result = work(tile, workspace)
+            with charged_to(budget):
+                result = work(tile, workspace)
             with budget.holding("scratch of a tile", max(0, workspace.n_bytes - n_bytes)):
                 return result
         finally:

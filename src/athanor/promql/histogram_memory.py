@@ -1,0 +1,88 @@
+"""What tables of native histograms take of their query's budget: asked for before one is made, given back when nothing
+refers to it any more.
+
+A table has no place of its own in the plan: any operator may make one, and blocks share them. So its bytes follow the
+array of its buckets, which whoever keeps the table keeps.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from athanor.model.budget import Budget
+from athanor.model.tables import Histograms
+
+ROW_BYTES = 45
+BUCKET_BYTES = 8
+_local = threading.local()
+
+
+@contextmanager
+def charged_to(budget: Budget) -> Iterator[None]:
+    """Tables that this thread makes meanwhile are this budget's."""
+    before = getattr(_local, "budget", None)
+    _local.budget = budget
+    try:
+        yield
+    finally:
+        _local.budget = before
+
+
+def n_bytes(h: Histograms) -> int:
+    """Memory that a table holds."""
+    layouts = h.layouts
+    return ROW_BYTES * h.layout.size + BUCKET_BYTES * (h.buckets.size + layouts.bounds.size) + 4 * layouts.index.size
+
+
+class Asked:
+    """Bytes that were asked for and not yet kept."""
+
+    def __init__(self, budget: Budget | None, who: str, n_bytes: int) -> None:
+        self._budget, self._who = budget, who
+        self.left = n_bytes
+
+    def keep(self, h: Histograms) -> Histograms:
+        """The table that was made: its bytes stay taken as long as it is there."""
+        if self._budget is not None:
+            kept = n_bytes(h)
+            if kept > self.left:
+                self._budget.take(self._who, kept - self.left)
+                self.left = kept
+            self.left -= kept
+            weakref.finalize(h.buckets, self._budget.give_later, kept).atexit = False
+        return h
+
+
+@contextmanager
+def asked(what: str, n_rows: int, n_buckets: int, n_tables: int = 1) -> Iterator[Asked]:
+    """Ask for tables of n_rows, of n_buckets on each side at most; what is not kept of it is given back at the end."""
+    budget: Budget | None = getattr(_local, "budget", None)
+    who = f"{what} of {n_rows} native histograms"
+    bound = n_tables * n_rows * (ROW_BYTES + 2 * BUCKET_BYTES * n_buckets)
+    if budget is None:
+        yield Asked(None, who, bound)
+        return
+    budget.take(who, bound)
+    request = Asked(budget, who, bound)
+    try:
+        yield request
+    finally:
+        budget.give(request.left)
+
+
+@contextmanager
+def asked_bytes(what: str, n_bytes: int) -> Iterator[Asked]:
+    """The same where the size is known."""
+    budget: Budget | None = getattr(_local, "budget", None)
+    if budget is None:
+        yield Asked(None, what, n_bytes)
+        return
+    budget.take(what, n_bytes)
+    request = Asked(budget, what, n_bytes)
+    try:
+        yield request
+    finally:
+        budget.give(request.left)
