@@ -169,7 +169,7 @@ class Engine:
         planner = Planner(tree, selections, settings, budget.take)
         statistics = Statistics(budget) if measure else None
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)
-        with charged_to(budget):
+        with charged_to(budget, cancel.check):
             result = _answer(evaluation, tree, grid, notes, encoded, is_range, options.delayed_names)
         if statistics is None:
             return result

@@ -24,6 +24,7 @@ WAITING_BYTES = 16 << 20
 NEVER = np.int64(2**62)
 
 SLOT_BYTES = 41
+SEGMENT_SLOTS = 1 << 15
 WAITING_ROW_BYTES = 24
 ORDERING_BYTES = 128  # of a histogram while it finds its slot, of a slot while answers are put together
 
@@ -42,7 +43,9 @@ class HistogramGroups:
     def __init__(self, is_average: bool, n_steps: int, with_floats: I64) -> None:
         """with_floats: slots that have met floats before the first histogram."""
         self._is_average, self._n_steps = int(is_average), n_steps
-        self._state, self._compensations = empty(), empty()
+        # Of SEGMENT_SLOTS slots each: one is merged in one call, and untouched ones stay as they are.
+        self._states: list[Histograms] = []
+        self._compensations: list[Histograms] = []
         self._rows, self._counts = np.empty(0, np.int64), np.empty(0, np.int64)
         self._modes, self._seen = np.empty(0, np.uint8), np.empty(0, np.int64)
         # Rows of the input: each slot's first float, and where its histograms turned out not to add up.
@@ -76,7 +79,7 @@ class HistogramGroups:
         names = self._numbers(block.labels)[row]
         self._waiting.append(_Waiting(codes[row] * self._n_steps + step, table, names, row + first_row))
         self._waiting_bytes += n_bytes(table)
-        if self._waiting_bytes > max(WAITING_BYTES, n_bytes(self._state)):
+        if self._waiting_bytes > max(WAITING_BYTES, sum(map(n_bytes, self._states))):
             self._merge()
 
     def _numbers(self, table: LabelTable) -> I64:
@@ -100,19 +103,28 @@ class HistogramGroups:
         order = np.argsort(slots, kind="stable")
         self._grow(int(slots.max()) + 1)
         told = np.zeros(slots.size, np.int64)
-        state, compensations, t = (kernel_table(h) for h in (self._state, self._compensations, table))
-        sizes = room(state, t)
-        with asked("sums", self._state.layout.size + slots.size, sizes[0], n_tables=2) as memory:
-            built = kernels.merge_cells(
-                state, compensations, t, slots[order], order.astype(np.int64), self._is_average, *sizes,
-                self._rows, self._counts, self._modes, self._seen, told,
-            )  # fmt: skip
-            self._state, self._compensations = (memory.keep(from_kernel(one)) for one in built)
+        ordered = slots[order]
+        for number in range(len(self._states)):
+            first, end = np.searchsorted(ordered, (number * SEGMENT_SLOTS, (number + 1) * SEGMENT_SLOTS)).tolist()
+            if first < end:
+                self._merge_segment(number, table, ordered[first:end], order[first:end], told[first:end])
         self.reconciled |= bool(((told > 0) & ((told & RECONCILED) != 0)).any())
         self._dead_at[slots[order[told < 0]]] = rows[order[told < 0]]
         by_number = list(self._names)
         for number in np.unique(names[order[told < 0]]).tolist():
             self.incompatible.setdefault(by_number[number])
+
+    def _merge_segment(self, number: int, table: Histograms, slots: I64, rows: I64, told: I64) -> None:
+        """Adds these rows of a table, ascending by slot, to the slots of one segment."""
+        span = slice(number * SEGMENT_SLOTS, (number + 1) * SEGMENT_SLOTS)
+        state, compensations, t = (kernel_table(h) for h in (self._states[number], self._compensations[number], table))
+        sizes = room(state, t)
+        with asked("sums", self._states[number].layout.size + slots.size, sizes[0], n_tables=2) as memory:
+            built = kernels.merge_cells(
+                state, compensations, t, slots - span.start, rows.astype(np.int64), self._is_average, *sizes,
+                self._rows[span], self._counts[span], self._modes[span], self._seen[span], told,
+            )  # fmt: skip
+            self._states[number], self._compensations[number] = (memory.keep(from_kernel(one)) for one in built)
 
     def _grow(self, n_slots: int) -> None:
         more = n_slots - self._rows.size
@@ -123,6 +135,9 @@ class HistogramGroups:
             self._seen = np.concatenate((self._seen, np.zeros(more, np.int64)))
             self._first_float = np.concatenate((self._first_float, np.full(more, NEVER)))
             self._dead_at = np.concatenate((self._dead_at, np.full(more, NEVER)))
+            n_segments = -(-n_slots // SEGMENT_SLOTS)
+            for tables in (self._states, self._compensations):
+                tables += [empty() for _ in range(n_segments - len(tables))]
 
     def finish(self, groups: I64, values: F64, kind: U8) -> tuple[Histograms | None, bool, bool]:
         """Overwrite the cells of these groups: (table, floats and histograms met in a slot, hints contradicted)."""
@@ -144,14 +159,19 @@ class HistogramGroups:
         there = met & (kind == 0) & (self._rows[at] >= 0)
         kind[met], values[met] = 0, 0.0
         collided = (seen & (1 << RESET) != 0) & (seen & (1 << NOT_RESET) != 0) & (self._modes[at] != DEAD)
-        state, compensations = kernel_table(self._state), kernel_table(self._compensations)
-        sizes = room(state)
-        with asked("finished sums", self._state.layout.size, sizes[0]) as memory:
-            built = kernels.finish_cells(
-                state, compensations, self._rows, self._counts, self._modes, self._is_average, *sizes
-            )
-            table = memory.keep(from_kernel(built))
+        table = concat([self._finished_segment(number) for number in range(len(self._states))])
         numbers = np.cumsum(self._rows >= 0) - 1
         assert there.shape == shape
         values[there], kind[there] = numbers[at[there]], HISTOGRAM
         return table, bool(mixed.any()), bool(collided.any())
+
+    def _finished_segment(self, number: int) -> Histograms:
+        """One result for each slot of a segment that has a state."""
+        span = slice(number * SEGMENT_SLOTS, (number + 1) * SEGMENT_SLOTS)
+        state, compensations = kernel_table(self._states[number]), kernel_table(self._compensations[number])
+        sizes = room(state)
+        with asked("finished sums", self._states[number].layout.size, sizes[0]) as memory:
+            built = kernels.finish_cells(
+                state, compensations, self._rows[span], self._counts[span], self._modes[span], self._is_average, *sizes
+            )
+            return memory.keep(from_kernel(built))

@@ -12,8 +12,8 @@ from athanor.promql import histogram_code_kernels as codes
 from athanor.promql.blocks import empty_block, full_width
 from athanor.promql.function_call import FunctionCall
 from athanor.promql.gostrings import quote
-from athanor.promql.histogram_memory import asked
-from athanor.promql.histograms import cells, from_kernel, has_cells, kernel_table, room
+from athanor.promql.histogram_memory import asked, pieces
+from athanor.promql.histograms import cells, concat, from_kernel, has_cells, kernel_table, room
 
 kernels = LazyKernels("athanor.promql.histogram_function_kernels")
 
@@ -34,7 +34,9 @@ def histogram_statistic(call: FunctionCall) -> StepBlock:
     mask, rows = cells(source)
     t = kernel_table(_table(source))
     found = np.empty(rows.size)
-    kernels.statistics(t, rows, _STATISTICS[call.name], *room(t), found)
+    sizes = room(t)
+    for part in pieces(rows.size):
+        kernels.statistics(t, rows[part], _STATISTICS[call.name], *sizes, found[part])
     values = np.zeros(source.values.shape)
     values[mask] = found
     kind = mask.astype(np.uint8) * np.uint8(FLOAT)
@@ -67,7 +69,9 @@ def native_quantiles(source: StepBlock, q: F64) -> tuple[F64, U8, U8]:
     mask, rows = cells(source)
     t = kernel_table(_table(source))
     found, notes = np.empty(rows.size), np.empty(rows.size, np.uint8)
-    kernels.quantiles(t, rows, np.broadcast_to(q, mask.shape)[mask], *room(t), found, notes)
+    sizes, of_rows = room(t), np.broadcast_to(q, mask.shape)[mask]
+    for part in pieces(rows.size):
+        kernels.quantiles(t, rows[part], of_rows[part], *sizes, found[part], notes[part])
     return _filled(mask, found, notes)
 
 
@@ -76,8 +80,10 @@ def native_fractions(source: StepBlock, lower: F64, upper: F64) -> tuple[F64, U8
     mask, rows = cells(source)
     t = kernel_table(_table(source))
     found, notes = np.empty(rows.size), np.empty(rows.size, np.uint8)
-    bounds = (np.broadcast_to(b, mask.shape)[mask] for b in (lower, upper))
-    kernels.fractions(t, rows, *bounds, *room(t), found, notes)
+    low, high = (np.broadcast_to(b, mask.shape)[mask] for b in (lower, upper))
+    sizes = room(t)
+    for part in pieces(rows.size):
+        kernels.fractions(t, rows[part], low[part], high[part], *sizes, found[part], notes[part])
     return _filled(mask, found, notes)
 
 
@@ -112,5 +118,9 @@ def trimmed(h: Histograms, rows: I64, limits: F64, keeps_below: bool) -> Histogr
     t = kernel_table(h)
     sizes = room(t)
     limits = np.ascontiguousarray(limits, np.float64)
-    with asked("trimming", rows.size, sizes[0]) as memory:
-        return memory.keep(from_kernel(kernels.trims(t, rows, limits, int(keeps_below), *sizes)))
+    parts = []
+    for part in pieces(rows.size):
+        with asked("trimming", part.stop - part.start, sizes[0]) as memory:
+            built = kernels.trims(t, rows[part], limits[part], int(keeps_below), *sizes)
+            parts.append(memory.keep(from_kernel(built)))
+    return concat(parts)

@@ -1,5 +1,5 @@
 """What tables of native histograms take of their query's budget: asked for before one is made, given back when nothing
-refers to it any more.
+refers to it any more. And where work on them looks up whether anybody still waits for it.
 
 A table has no place of its own in the plan: any operator may make one, and blocks share them. So its bytes follow the
 array of its buckets, which whoever keeps the table keeps.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from athanor.model.budget import Budget
@@ -17,18 +17,32 @@ from athanor.model.tables import Histograms
 
 ROW_BYTES = 45
 BUCKET_BYTES = 8
+PIECE_ROWS = 20_000  # histograms that a kernel works on between two checks for cancellation: some 20 ms
 _local = threading.local()
 
 
 @contextmanager
-def charged_to(budget: Budget) -> Iterator[None]:
-    """Tables that this thread makes meanwhile are this budget's."""
-    before = getattr(_local, "budget", None)
-    _local.budget = budget
+def charged_to(budget: Budget, check: Callable[[], None]) -> Iterator[None]:
+    """Tables that this thread makes meanwhile are this budget's; check raises when nobody waits for them any more."""
+    before = getattr(_local, "budget", None), getattr(_local, "check", None)
+    _local.budget, _local.check = budget, check
     try:
         yield
     finally:
-        _local.budget = before
+        _local.budget, _local.check = before
+
+
+def _check() -> None:
+    check: Callable[[], None] | None = getattr(_local, "check", None)
+    if check is not None:
+        check()
+
+
+def pieces(n_rows: int) -> Iterator[slice]:
+    """Rows to be worked on in one call of a kernel, the first piece also where there are none."""
+    for first in range(0, max(1, n_rows), PIECE_ROWS):
+        _check()
+        yield slice(first, min(n_rows, first + PIECE_ROWS))
 
 
 def n_bytes(h: Histograms) -> int:
@@ -58,7 +72,11 @@ class Asked:
 
 @contextmanager
 def asked(what: str, n_rows: int, n_buckets: int, n_tables: int = 1) -> Iterator[Asked]:
-    """Ask for tables of n_rows, of n_buckets on each side at most; what is not kept of it is given back at the end."""
+    """Ask for tables of n_rows, of n_buckets on each side at most; what is not kept of it is given back at the end.
+
+    Raises also where nobody waits for the tables any more.
+    """
+    _check()
     budget: Budget | None = getattr(_local, "budget", None)
     who = f"{what} of {n_rows} native histograms"
     bound = n_tables * n_rows * (ROW_BYTES + 2 * BUCKET_BYTES * n_buckets)

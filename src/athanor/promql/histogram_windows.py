@@ -29,6 +29,7 @@ from athanor.promql.windows import Window, pieces, window_function
 kernels = LazyKernels("athanor.promql.histogram_window_kernels")
 
 IGNORED = 256
+HISTOGRAM_WORK, BUCKET_WORK = 20, 4  # beside a float sample's: what a kernel does for one, and for each bucket
 _RATES = {"rate": 2, "increase": 1, "delta": 0}
 _SUMS = {"sum_over_time": 0, "avg_over_time": 1}
 _EVENTS = {"changes": window_kernels.PICK_CHANGES, "resets": window_kernels.PICK_RESETS}
@@ -204,7 +205,8 @@ def evaluate_mixed(
     flags = np.zeros(samples.n_series, np.int64)
     parts: list[Histograms] = []
     n_before = 0
-    for row, end in pairwise(pieces(name, clean, step_ms, n, range_ms)):
+    n_buckets = 0 if clean.histograms is None else room(kernel_table(clean.histograms))[0]
+    for row, end in pairwise(pieces(name, clean, step_ms, n, range_ms, HISTOGRAM_WORK + BUCKET_WORK * n_buckets)):
         check()
         span = slice(row, end)
         part = replace(clean, offsets=clean.offsets[row : end + 1])

@@ -11,7 +11,7 @@ from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import B1, F64, I64, U8
 from athanor.model.tables import HISTOGRAM, STALE_NAN_BITS, HistogramLayouts, Histograms, StepBlock
 from athanor.promql.floats import general
-from athanor.promql.histogram_memory import asked, asked_bytes, n_bytes
+from athanor.promql.histogram_memory import asked, asked_bytes, n_bytes, pieces
 from athanor.promql.histogram_work_kernels import Built, Table
 
 _functions = LazyKernels("athanor.promql.histogram_function_kernels")
@@ -158,18 +158,24 @@ def scaled(h: Histograms, rows: I64, factors: F64, divides: bool = False, compac
     """Row p of the result is h[rows[p]] times factors[p], or divided by it."""
     t = kernel_table(h)
     factors = np.ascontiguousarray(factors, np.float64)
-    sizes = room(t)
-    with asked("scaling", rows.size, sizes[0]) as memory:
-        return memory.keep(from_kernel(_pairs.scale_rows(t, rows, factors, int(divides), int(compacts), *sizes)))
+    sizes, parts = room(t), []
+    for part in pieces(rows.size):
+        with asked("scaling", part.stop - part.start, sizes[0]) as memory:
+            built = _pairs.scale_rows(t, rows[part], factors[part], int(divides), int(compacts), *sizes)
+            parts.append(memory.keep(from_kernel(built)))
+    return concat(parts)
 
 
 def added(a: Histograms, rows: I64, b: Histograms, others: I64, sign: float) -> tuple[Histograms, I64]:
     """a[rows] + sign * b[others], and for each pair what the addition tells (see the kernel `add`)."""
     t, u = kernel_table(a), kernel_table(b)
-    sizes = room(t, u)
-    with asked("addition", rows.size, sizes[0]) as memory:
-        built, told = _pairs.add_pairs(t, rows, u, others, sign, *sizes)
-        return memory.keep(from_kernel(built)), told
+    sizes, parts, told = room(t, u), [], []
+    for part in pieces(rows.size):
+        with asked("addition", part.stop - part.start, sizes[0]) as memory:
+            built, of_part = _pairs.add_pairs(t, rows[part], u, others[part], sign, *sizes)
+            parts.append(memory.keep(from_kernel(built)))
+            told.append(of_part)
+    return concat(parts), np.concatenate(told)
 
 
 def equal(a: Histograms, rows: I64, b: Histograms, others: I64) -> B1:

@@ -268,7 +268,7 @@ class TileRunner:
             tile.drop()
             raise
         try:
-            with charged_to(budget):
+            with charged_to(budget, context.check):
                 result = work(tile, workspace)
             with budget.holding("scratch of a tile", max(0, workspace.n_bytes - n_bytes)):
                 return result

@@ -197,13 +197,13 @@ _SCANNING = frozenset({
 PIECE_WORK = 2_000_000  # samples and cells that a kernel looks at between two checks for cancellation: 10 to 20 ms
 
 
-def pieces(name: str, samples: Samples, step_ms: int, n: int, range_ms: int) -> list[int]:
-    """Rows at which kernel calls begin, and the end."""
+def pieces(name: str, samples: Samples, step_ms: int, n: int, range_ms: int, work: int = 1) -> list[int]:
+    """Rows at which kernel calls begin, and the end. work: of a sample, or a cell; 1 for a float."""
     per_row = np.diff(samples.offsets) + n
-    if name in _SCANNING:
+    if name in _SCANNING or (work > 1 and name in ("sum_over_time", "avg_over_time")):
         share = range_ms / max(1, (n - 1) * step_ms + range_ms)
         per_row = per_row + (np.diff(samples.offsets) * min(1.0, share) * n).astype(np.int64)
-    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(per_row)))
+    total = np.concatenate((np.zeros(1, np.int64), np.cumsum(per_row * work)))
     borders, end = [0], samples.n_series
     while borders[-1] < end:
         reached = int(np.searchsorted(total, total[borders[-1]] + PIECE_WORK, "right")) - 1
