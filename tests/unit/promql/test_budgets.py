@@ -121,3 +121,13 @@ def test_without_enough_the_operator_and_the_numbers_are_named_and_nothing_is_he
         ask(engine, storage, query, budget)
     assert re.match(rf".+ needs \d+ bytes, but the query already holds \d+ of its {limit}; ", str(caught.value))
     assert parent.held_bytes == 0
+
+
+def test_a_table_of_histograms_is_in_the_budget_as_long_as_something_refers_to_it(engine, storage):
+    with Budget(1 << 40) as budget:
+        block = ask(engine, storage, "rate(h[5m])", budget).block
+        held_bytes = budget.held_bytes
+        n_cells, n_buckets = HISTOGRAMS * (N_STEPS - 24), 7 + 3
+        assert held_bytes >= n_cells * (8 * n_buckets + 45)
+        del block
+        assert budget.held_bytes < held_bytes - n_cells * 8 * n_buckets
