@@ -12,10 +12,12 @@ from athanor.block.postings import read_lists
 from athanor.block.reader import LocalBlock
 from athanor.block.segments import SegmentWriter
 from athanor.chunk.histogram import decode_histogram_chunks
+from athanor.chunk.xor import decode_chunks
 from athanor.kernel import checksum_kernels
 from athanor.model.arrays import I64, as_bytes
 from athanor.model.budget import Budget
 from athanor.model.tables import ChunkTable
+from athanor.model.workspace import Workspace
 from athanor.sidecar import remote_read_kernels
 from athanor.store import chunk_kernels
 from athanor.store.partition import partition
@@ -28,6 +30,8 @@ from athanor.storeapi.shards import Shard, shard_hashes
 from kernel_rows import Row
 from storeapi import Frames, series_tables
 
+# An XOR2 chunk of Prometheus: 120 samples, every 15 s the same value.
+XOR2_CHUNK = bytes.fromhex("00780080c0b884fa623ff00000000000009875000000000000000000000000000000")
 # A histogram chunk of Prometheus: two samples, two buckets (golden data of the format).
 HISTOGRAM_CHUNK = bytes.fromhex("0002007446478fa27140040000000000008be0ea626d626c62")
 
@@ -89,6 +93,13 @@ def chunk_rows() -> Iterator[Row]:
     )  # fmt: skip
     rows = np.arange(n)
     yield Row("histogram chunks decoded", "histograms", 2 * n, lambda: decode_histogram_chunks(table, rows))
+    newer = as_bytes(XOR2_CHUNK * n)
+    floats = ChunkTable(
+        series, times, times, np.full(n, 4, np.uint8), np.zeros(n, np.uint8), np.zeros(n, np.uint64),
+        np.arange(n) * len(XOR2_CHUNK), np.full(n, len(XOR2_CHUNK)), newer,
+    )  # fmt: skip
+    workspace = Workspace()
+    yield Row("XOR2 decode: constants", "samples", 120 * n, lambda: decode_chunks(floats, rows, workspace))
     data_bytes = np.zeros(16 << 20, np.uint8)
     yield Row("CRC-32C by tables", "bytes", data_bytes.size,
               lambda: checksum_kernels.crc32c_by_tables(data_bytes, 0, data_bytes.size))  # fmt: skip

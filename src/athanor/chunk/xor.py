@@ -1,4 +1,4 @@
-"""XOR chunks: decode the chunks of a table, encode the samples of many series."""
+"""XOR chunks, and XOR2 chunks: decode the chunks of a table; encode the samples of many series as XOR."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from athanor.chunk import xor_encode_kernels, xor_kernels
+from athanor.kernel.lazy import LazyKernels
 from athanor.model.arrays import F64, I64, U8
 from athanor.model.errors import DataError, NotAvailableError
-from athanor.model.tables import ENCODING_FLOAT_HISTOGRAM, ENCODING_HISTOGRAM, ENCODING_XOR, ChunkTable, Samples
+from athanor.model.tables import (
+    ENCODING_FLOAT_HISTOGRAM,
+    ENCODING_HISTOGRAM,
+    ENCODING_XOR,
+    ENCODING_XOR2,
+    ChunkTable,
+    Samples,
+)
 from athanor.model.workspace import Workspace
 
+_xor2 = LazyKernels("athanor.chunk.xor2_kernels")
 MAX_CHUNK_SAMPLES = 65_535  # the header counts in 16 bits
 
 
@@ -61,7 +70,9 @@ def decode_chunks(table: ChunkTable, rows: I64, workspace: Workspace) -> Samples
     NotAvailableError for histogram chunks.
     """
     rows = np.ascontiguousarray(rows, np.int64)
-    other = np.flatnonzero(table.encoding[rows] != ENCODING_XOR)
+    encoding = table.encoding[rows]
+    is_xor2 = encoding == ENCODING_XOR2
+    other = np.flatnonzero((encoding != ENCODING_XOR) & ~is_xor2)
     if other.size:
         _refuse(table, int(other[0]), int(rows[other[0]]))
     at, size = np.ascontiguousarray(table.at[rows]), np.ascontiguousarray(table.size[rows])
@@ -76,7 +87,17 @@ def decode_chunks(table: ChunkTable, rows: I64, workspace: Workspace) -> Samples
     ts_ms = workspace.take("ts_ms", total, np.int64)
     values = workspace.take("values", total, np.float64)
     bad_at = workspace.take("bad_at", rows.size, np.int64)
-    if xor_kernels.decode(table.arena, at, size, offsets[:-1], ts_ms, values.view(np.uint64), bad_at):
+    if is_xor2.any():
+        n_bad = 0
+        for decode, mine in ((xor_kernels.decode, np.flatnonzero(~is_xor2)), (_xor2.decode, np.flatnonzero(is_xor2))):
+            places = np.empty(mine.size, np.int64)
+            n_bad += decode(
+                table.arena, at[mine], size[mine], offsets[:-1][mine], ts_ms, values.view(np.uint64), places
+            )
+            bad_at[mine] = places
+    else:
+        n_bad = xor_kernels.decode(table.arena, at, size, offsets[:-1], ts_ms, values.view(np.uint64), bad_at)
+    if n_bad:
         i = int(np.flatnonzero(bad_at != -1)[0])
         reason = f"XOR chunk of {int(counts[i])} samples broke at byte {int(bad_at[i])} of {int(size[i])}"
         raise BrokenChunk(i, int(bad_at[i]), reason, f"chunk {int(rows[i])} at byte {int(at[i])}")
@@ -88,7 +109,7 @@ def _refuse(table: ChunkTable, i: int, row: int) -> None:
     if encoding in (ENCODING_HISTOGRAM, ENCODING_FLOAT_HISTOGRAM):
         raise NotAvailableError("native histogram chunks")
     place = f"chunk {row} at byte {int(table.at[row])}"
-    raise BrokenChunk(i, 0, f"encoding {encoding} is unknown, expected 1 (XOR)", place)
+    raise BrokenChunk(i, 0, f"encoding {encoding} is unknown, expected 1 (XOR) or 4 (XOR2)", place)
 
 
 def encode_series(ts_ms: I64, values: F64, offsets: I64, cut: Cut | None = None) -> EncodedChunks:

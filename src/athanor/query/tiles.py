@@ -15,7 +15,7 @@ from athanor.kernel import labels as label_sets
 from athanor.model.arrays import B1, I64
 from athanor.model.budget import Budget
 from athanor.model.matchers import Matcher
-from athanor.model.tables import COUNT, ENCODING_XOR, SUM, ChunkTable, LabelTable, Samples
+from athanor.model.tables import COUNT, ENCODING_XOR, ENCODING_XOR2, SUM, ChunkTable, LabelTable, Samples
 from athanor.model.workspace import Workspace
 from athanor.query import dedup_kernels as kernels
 from athanor.query.aggregates import average_rows, choose_rows, read_average
@@ -107,7 +107,7 @@ class SharedSeriesTile:
         self._decoded: Samples | None = None
         own = slice(int(starts[0]), int(starts[-1]))
         self._is_raw = not chunks.aggregate[own].any()
-        self._is_plain = self._is_raw and bool((chunks.encoding[own] == ENCODING_XOR).all())
+        self._is_plain = self._is_raw and bool(np.isin(chunks.encoding[own], (ENCODING_XOR, ENCODING_XOR2)).all())
 
     def rows(self, part: int) -> I64:
         return self._of_part(part).series

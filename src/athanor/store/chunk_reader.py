@@ -9,7 +9,7 @@ import numpy as np
 from athanor.bucket import Bucket
 from athanor.model.arrays import I32, I64, U8, as_bytes
 from athanor.model.errors import DataError
-from athanor.model.tables import COUNT, COUNTER, ChunkTable
+from athanor.model.tables import COUNT, COUNTER, ENCODING_FLOAT_HISTOGRAM_ST, ChunkTable
 from athanor.store import chunk_kernels as kernels
 from athanor.store.partition import Parts, frugal_partition, partition
 from athanor.store.request_limits import CallLimits
@@ -49,7 +49,7 @@ class ChunkReader:
             raise DataError(f"{self._place(refs[bad])}: {reason}; restore or delete the block")
         if n and int(encoding.max()) == kernels.AGGREGATE_ENCODING:
             return self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates)
-        unknown = np.flatnonzero((encoding < 1) | (encoding > 3))
+        unknown = np.flatnonzero((encoding < 1) | (encoding > ENCODING_FLOAT_HISTOGRAM_ST))
         if unknown.size:
             raise DataError(f"{self._place(refs[unknown[0]])}: unsupported chunk encoding {encoding[unknown[0]]}")
         plain = np.zeros(n, np.uint8)
