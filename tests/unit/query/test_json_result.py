@@ -195,6 +195,9 @@ class TestScalarAndString:
             ("<a> & b", r'"\u003ca\u003e \u0026 b"'),
             ("\u2028\u2029", r'"\u2028\u2029"'),
             ("Zürich 東京 😀", '"Zürich 東京 😀"'),
+            ("\b\f\x7f", '"\\u0008\\u000c\x7f"'),
+            (b"a\xff\xe6\x9d".decode("utf-8", "surrogateescape"), r'"a\ufffd\ufffd\ufffd"'),
+            ("\ufffd", '"\ufffd"'),
         ],
     )
     def test_a_string_is_escaped_for_html_too(self, value, written):
