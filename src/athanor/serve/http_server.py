@@ -125,7 +125,7 @@ class HttpServer:
         async def serve() -> None:
             # handler_cancellation: without it a client that leaves would not be noticed until the answer is written
             app = web.Application(client_max_size=MAX_BODY_BYTES)
-            app.on_response_prepare.append(self._add_guard_headers)
+            app.on_response_prepare.append(self._finish_headers)
             app.router.add_route("*", "/{tail:.*}", self._answer)
             self._runner = web.AppRunner(
                 app, handler_cancellation=True, access_log=None, shutdown_timeout=self._grace_s, keepalive_timeout=300
@@ -202,7 +202,8 @@ class HttpServer:
             return web.Response(body=body.whole, headers={"Content-Type": CONTENT_TYPE, **encoding})
         return None
 
-    async def _add_guard_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+    async def _finish_headers(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        response.headers.pop("Server", None)  # the original does not say what it runs on
         if self._guard is not None:
             response.headers.update(self._guard.headers())
 

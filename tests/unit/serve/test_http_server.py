@@ -134,6 +134,11 @@ def test_a_body_of_pieces_arrives_whole(site: Site, encoding: str):
     assert body == b"A" * 100_000 + b"B" * 100_000 + b"C" * 100_000
 
 
+def test_no_answer_says_what_the_server_runs_on(site: Site):
+    for path in ("/-/healthy", "/metrics", "/api/v1/query", "/api/v1/pieces", "/nowhere"):
+        assert "Server" not in site.ask("GET", path)[1]
+
+
 def test_unknown_paths_and_methods_are_answered_as_by_the_original(site: Site):
     assert site.ask("GET", "/nope")[::2] == (404, b"404 page not found\n")
     status, headers, body = site.ask("PUT", "/api/v1/query")
