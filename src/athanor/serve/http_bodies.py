@@ -81,21 +81,21 @@ class Body:
         self.compressed = False
         self.pieces: Iterator[bytes] | None = None
         if isinstance(reply.body, bytes):
-            self.whole = reply.body
-            if gzip_workers is not None and len(self.whole) >= GZIP_FROM_BYTES:
-                self.compressed = True
-                self.whole = gzip_whole(self.whole)
+            self._hold_whole(reply.body, gzip_workers)
             return
         source = iter(reply.body)
         first, second = next(source, b""), next(source, None)
-        if second is None and len(first) < GZIP_FROM_BYTES:
-            self.whole = first
+        if second is None:  # one write instead of three turns of the event loop
+            self._hold_whole(first, gzip_workers)
             return
         self.whole = b""
-        known = iter((first,) if second is None else (first, second))
-        pieces = _chain(known, source)
+        pieces = _chain(iter((first, second)), source)
         self.compressed = gzip_workers is not None
         self.pieces = pieces if gzip_workers is None else gzip_pieces(pieces, gzip_workers)
+
+    def _hold_whole(self, data: bytes, gzip_workers: Executor | None) -> None:
+        self.compressed = gzip_workers is not None and len(data) >= GZIP_FROM_BYTES
+        self.whole = gzip_whole(data) if self.compressed else data
 
     def next_piece(self) -> bytes | None:
         """The next piece, or None at the end. Runs in a worker thread."""

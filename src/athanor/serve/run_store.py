@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from functools import partial
 
@@ -67,7 +66,7 @@ def run(config: StoreConfig, runtime: Runtime) -> None:
             max_series=config.max_series,
             max_chunks=config.max_chunks,
             max_bytes=config.max_downloaded_bytes,
-            n_threads=REMOTE_READERS if bucket.is_remote else max(2, os.cpu_count() or 1),
+            n_readers=REMOTE_READERS if bucket.is_remote else 0,
         ),
         budget,
         metrics,

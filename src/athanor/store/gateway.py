@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -31,7 +32,7 @@ from athanor.store.hints import accepts_block, block_matchers
 from athanor.store.index_reader import IndexReader
 from athanor.store.label_overlay import LabelOverlay
 from athanor.store.metrics import StoreMetrics
-from athanor.store.prefetch import PrefetchedFrames
+from athanor.store.prefetch import BlockFrames, PrefetchedFrames
 from athanor.store.rebatch import write_batches
 from athanor.store.request_limits import CallLimits, Exceeded
 from athanor.storeapi.columns import frame_writer
@@ -47,7 +48,8 @@ GATE_WAIT_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class GatewayOptions:
-    """min_time_ms, max_time_ms: read at every call, because they may be relative to now; limits: 0 means none."""
+    """min_time_ms, max_time_ms: read at every call, because they may be relative to now; limits: 0 means none.
+    n_readers: threads that read blocks, for a bucket that makes them wait; 0: each call reads in its own."""
 
     min_time_ms: Callable[[], int]
     max_time_ms: Callable[[], int]
@@ -55,7 +57,7 @@ class GatewayOptions:
     max_series: int = 0
     max_chunks: int = 0
     max_bytes: int = 0
-    n_threads: int = 2
+    n_readers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,23 @@ def _phase(error: Exceeded) -> str:
     return "load chunks: " if "fetching chunks" in error.message else ""
 
 
-def _by_labels(found: Sequence[Expanded], sources: Sequence[PrefetchedFrames]) -> list[list[PrefetchedFrames]]:
+def _by_labels(found: Sequence[Expanded], sources: Sequence[BlockFrames]) -> list[list[BlockFrames]]:
     """The sources of blocks with the same external labels together, in the order of the blocks."""
-    groups: dict[LabelPairs, list[PrefetchedFrames]] = {}
+    groups: dict[LabelPairs, list[BlockFrames]] = {}
     for one, source in zip(found, sources, strict=True):
         groups.setdefault(one.target.block.labels, []).append(source)
     return list(groups.values())
+
+
+@contextmanager
+def _named(target: Target) -> Iterator[None]:
+    """Errors of a bucket name the block."""
+    try:
+        yield
+    except (StatusError, Cancelled):
+        raise
+    except AthanorError as error:
+        raise StatusError("ABORTED", f"fetch postings for block {target.block.ulid}: {error}") from error
 
 
 class _Counted:
@@ -140,7 +153,7 @@ class Gateway:
         self._budget = budget
         self._metrics = metrics
         self._gate = Gate(options.max_concurrency, metrics)
-        self._pool = ThreadPoolExecutor(options.n_threads, thread_name_prefix="store")
+        self._pool = ThreadPoolExecutor(options.n_readers, "store") if options.n_readers else None
 
     @property
     def n_running(self) -> int:
@@ -155,7 +168,8 @@ class Gateway:
         return self._blocks.reader(block).header
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     # Series
 
@@ -265,24 +279,19 @@ class Gateway:
     def _in_parallel(
         self, work: Callable[[Target], Expanded | str | None], targets: Sequence[Target]
     ) -> Iterator[Expanded | str | None]:
-        """Answers in the order of the targets; waits for all of them before the first error is raised."""
-        if len(targets) <= 1:
-            yield from map(work, targets)
+        """Answers in the order of the targets; what runs has ended before the first error is raised."""
+        if self._pool is None or len(targets) <= 1:
+            for target in targets:
+                with _named(target):
+                    answer = work(target)
+                yield answer
             return
         futures = [self._pool.submit(work, target) for target in targets]
-        answers: list[Expanded | str | None] = []
-        failure: BaseException | None = None
+        wait(futures)
         for target, future in zip(targets, futures, strict=True):
-            try:
-                answers.append(future.result())
-            except (StatusError, Cancelled) as error:
-                failure = failure or error
-            except AthanorError as error:
-                text = f"fetch postings for block {target.block.ulid}: {error}"
-                failure = failure or StatusError("ABORTED", text)
-        if failure is not None:
-            raise failure
-        yield from answers
+            with _named(target):
+                answer = future.result()
+            yield answer
 
     def _stream(
         self,
@@ -296,7 +305,7 @@ class Gateway:
     ) -> Iterator[bytes]:
         overlays = [LabelOverlay(one.index.header, one.target.block.labels, query.without) for one in found]
         sources = [
-            PrefetchedFrames(self._block_frames(one, overlay, query, limits, budget, cancel), self._pool)
+            self._source(self._block_frames(one, overlay, query, limits, budget, cancel))
             for one, overlay in zip(found, overlays, strict=True)
         ]
         if all(overlay.keeps_order for overlay in overlays):
@@ -311,6 +320,9 @@ class Gateway:
             counted.close()
             for source in sources:
                 source.close()
+
+    def _source(self, frames: Iterator[SeriesFrame]) -> BlockFrames:
+        return BlockFrames(frames) if self._pool is None else PrefetchedFrames(frames, self._pool)
 
     def _block_frames(
         self,

@@ -16,7 +16,8 @@ from athanor.model.budget import Budget, OverBudget
 from athanor.promql.engine import Engine, EngineOptions, Result
 from athanor.promql.features import Features
 from tests.conformance.memory_storage import MemoryStorage
-from tests.conformance.script import Load, parse_script
+
+from .some_series import counters, histograms, loaded
 
 STEP_MS, N_STEPS = 2_500, 1_441
 MB = 1 << 20
@@ -73,16 +74,8 @@ QUERIES = {**FLOAT_KINDS, **{f"histograms: {kind}": query for kind, query in HIS
 
 @pytest.fixture(scope="module")
 def storage() -> MemoryStorage:
-    lines = ["load 1m"]
-    lines += [f'x{{job="{"ab"[i % 2]}", i="{i:03}"}} 0+{i + 1}x60' for i in range(FLOATS)]
-    lines += [f'y{{job="{"ab"[i % 2]}", i="{i:03}"}} 0+{i + 1}x60' for i in range(FLOATS // 2, FLOATS)]
-    one = "{{schema:1 sum:9 count:24 z_bucket:2 z_bucket_w:0.001 buckets:[1 2 3 4 3 2 1] n_buckets:[1 2 3]}}"
-    lines += [f'h{{job="{"ab"[i % 2]}", i="{i:03}"}} {one}+{one}x60' for i in range(HISTOGRAMS)]
-    (command,) = parse_script("\n".join(lines) + "\n")
-    assert isinstance(command, Load)
-    made = MemoryStorage(tile_size=50)
-    made.load(command)
-    return made
+    series = counters("x", range(FLOATS)) + counters("y", range(FLOATS // 2, FLOATS))
+    return loaded(series + histograms("h", range(HISTOGRAMS)), tile_size=50)
 
 
 @pytest.fixture(scope="module")

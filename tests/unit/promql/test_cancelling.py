@@ -14,8 +14,8 @@ from athanor.model.cancel import Cancelled, CancelToken
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from tests.conformance.memory_storage import MemoryStorage
-from tests.conformance.script import Load, parse_script
 
+from .some_series import counters, histograms, loaded
 from .test_budgets import HISTOGRAM_KINDS
 
 STEP_MS, N_STEPS, N_SERIES = 250, 14_401, 60
@@ -28,15 +28,8 @@ pytestmark = pytest.mark.alone
 
 @pytest.fixture(scope="module")
 def storage() -> MemoryStorage:
-    one = "{{schema:1 sum:9 count:24 z_bucket:2 z_bucket_w:0.001 buckets:[1 2 3 4 3 2 1] n_buckets:[1 2 3]}}"
-    lines = ["load 1m"]
-    lines += [f'h{{job="{"ab"[i % 2]}", i="{i:03}"}} {one}+{one}x60' for i in range(N_SERIES)]
-    lines += [f'y{{job="{"ab"[i % 2]}", i="{i:03}"}} 0+{i + 1}x60' for i in range(N_SERIES // 2, N_SERIES)]
-    (command,) = parse_script("\n".join(lines) + "\n")
-    assert isinstance(command, Load)
-    made = MemoryStorage(tile_size=10)
-    made.load(command)
-    return made
+    series = histograms("h", range(N_SERIES)) + counters("y", range(N_SERIES // 2, N_SERIES))
+    return loaded(series, tile_size=10)
 
 
 @pytest.fixture(scope="module")
