@@ -184,7 +184,7 @@ def _reordered(batch: _Labelled, rows: I64) -> _Labelled:
 def _slices(batch: _Labelled, skip_chunks: bool) -> Iterator[tuple[int, int]]:
     """Runs of series whose chunks have about FRAME_BYTES together."""
     n = len(batch)
-    if skip_chunks:
+    if skip_chunks or batch.ref.size * FAR_BYTES <= FRAME_BYTES:
         yield 0, n
         return
     distance = np.diff(batch.ref, append=0)

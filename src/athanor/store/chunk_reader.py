@@ -83,14 +83,14 @@ class ChunkReader:
         at, end = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
         pieces: list[U8] = []
         n_held = 0
-        for number in np.unique(segment).tolist():
-            rows = np.flatnonzero(segment == number)
+        order = np.argsort(refs, kind="stable") if (refs[1:] < refs[:-1]).any() else np.arange(refs.size)
+        cuts = np.flatnonzero(np.diff(segment[order])) + 1
+        for rows in np.split(order, cuts) if cuts.size else (order,):
+            if not rows.size:
+                continue
             offsets = offset[rows]
-            name, size = self._segment(number)
-            if (offsets[1:] < offsets[:-1]).any():
-                order = np.argsort(offsets, kind="stable")
-                rows, offsets = rows[order], offsets[order]
-            if rows.size and (offsets[0] < MIN_CHUNK_OFFSET or offsets[-1] >= size):
+            name, size = self._segment(int(segment[rows[0]]))
+            if offsets[0] < MIN_CHUNK_OFFSET or offsets[-1] >= size:
                 raise DataError(f"block {self._block}: {name} of {size} bytes has no chunk at {offsets[-1]}")
             stops = np.minimum(offsets + self._estimate, size)
             parts = frugal_partition(offsets, stops) if rows.size < 256 else partition(offsets, stops)

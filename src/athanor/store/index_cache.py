@@ -1,34 +1,45 @@
-"""Pages of index files in memory, bounded in bytes: what postings and series entries are read from.
+"""Pages of index files in memory, bounded in bytes: what postings and series entries are read from. And which series of
+a block matchers chose.
 
 The originals cache posting lists and series entries one by one; a page serves the same purpose without an object for
-each series. No result, frame or sample is kept here: only bytes as they are in the bucket.
+each series. No result, frame or sample is kept here: only bytes as they are in the bucket, and expanded postings.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from athanor.bucket import Bucket
-from athanor.model.arrays import I64, U8, as_bytes
+from athanor.model.arrays import I64, U8, U32, as_bytes
 from athanor.model.errors import DataError
+from athanor.model.matchers import Matcher
 from athanor.model.metrics import Registry
 from athanor.store.partition import Parts
 
 PAGE_BYTES = 16 * 1024
-POSTINGS, SERIES = "Postings", "Series"
+POSTINGS, SERIES, EXPANDED = "Postings", "Series", "ExpandedPostings"
 ITEM_OVERHEAD_BYTES = 128  # key, links and header of a page in memory
+MATCHER_OVERHEAD_BYTES = 256  # objects of one matcher in a key
+
+MatchersKey = tuple[tuple[str, str, str], ...]
+"""Name, operator and value of each matcher: a matcher itself would keep a compiled expression alive."""
+
+
+def key_of(matchers: Sequence[Matcher]) -> MatchersKey:
+    return tuple((m.name, m.type.value, m.value) for m in matchers)
 
 
 class IndexCache:
-    """Least recently used pages of at most ``max_bytes``; thread-safe."""
+    """Least recently used pages and expanded postings of at most ``max_bytes``; thread-safe."""
 
     def __init__(self, max_bytes: int, registry: Registry) -> None:
         self.max_bytes = max_bytes
-        self._pages: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._items: OrderedDict[tuple[str, int | MatchersKey], bytes | U32] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
         kind = ("item_type",)
@@ -38,13 +49,13 @@ class IndexCache:
         hits = registry.counter_family(
             "thanos_store_index_cache_hits_total", "Total number of items requests to the cache that were a hit.", kind
         )
-        self._requests = {k: requests.of(k) for k in (POSTINGS, SERIES)}
-        self._hits = {k: hits.of(k) for k in (POSTINGS, SERIES)}
+        self._requests = {k: requests.of(k) for k in (POSTINGS, SERIES, EXPANDED)}
+        self._hits = {k: hits.of(k) for k in (POSTINGS, SERIES, EXPANDED)}
         self._evicted = registry.counter(
             "thanos_store_index_cache_items_evicted_total", "Total number of items that were evicted from the cache."
         )
         registry.gauge_function(
-            "thanos_store_index_cache_items", "Current number of items in the cache.", lambda: len(self._pages)
+            "thanos_store_index_cache_items", "Current number of items in the cache.", lambda: len(self._items)
         )
         registry.gauge_function(
             "thanos_store_index_cache_total_size_bytes", "Current byte size of items in the cache.", lambda: self._held
@@ -60,11 +71,20 @@ class IndexCache:
 
     def get(self, block: str, pages: range, kind: str) -> list[bytes | None]:
         """The pages of one block that are held, None for the others."""
+        found: list[bytes | None] = self._get([(block, page) for page in pages], kind)
+        return found
+
+    def get_expanded(self, block: str, matchers: MatchersKey) -> U32 | None:
+        """References that the matchers chose before; not to be written to."""
+        found: U32 | None = self._get([(block, matchers)], EXPANDED)[0]
+        return found
+
+    def _get(self, keys: Sequence[tuple[str, int | MatchersKey]], kind: str) -> list[Any]:
         with self._lock:
-            found = [self._pages.get((block, page)) for page in pages]
-            for page, content in zip(pages, found, strict=True):
+            found = [self._items.get(key) for key in keys]
+            for key, content in zip(keys, found, strict=True):
                 if content is not None:
-                    self._pages.move_to_end((block, page))
+                    self._items.move_to_end(key)
         self._requests[kind].inc(len(found))
         self._hits[kind].inc(sum(content is not None for content in found))
         return found
@@ -74,23 +94,42 @@ class IndexCache:
         if len(content) > self.max_bytes // 2:
             return
         runs = [bytes(content[at : at + PAGE_BYTES]) for at in range(0, len(content), PAGE_BYTES)]
+        self._put({(block, page): data for page, data in enumerate(runs, first_page)})
+
+    def put_expanded(self, block: str, matchers: MatchersKey, refs: U32) -> None:
+        """Keep which series matchers chose."""
+        if refs.nbytes + _key_bytes(matchers) <= self.max_bytes // 2:
+            self._put({(block, matchers): refs})
+
+    def _put(self, items: Mapping[tuple[str, int | MatchersKey], bytes | U32]) -> None:
         with self._lock:
-            for page, data in enumerate(runs, first_page):
-                previous = self._pages.pop((block, page), None)
-                if previous is not None:
-                    self._held -= len(previous) + ITEM_OVERHEAD_BYTES
-                self._pages[block, page] = data
-                self._held += len(data) + ITEM_OVERHEAD_BYTES
-            while self._held > self.max_bytes and self._pages:
-                _, dropped = self._pages.popitem(last=False)
-                self._held -= len(dropped) + ITEM_OVERHEAD_BYTES
+            for key, data in items.items():
+                self._drop(key)
+                self._items[key] = data
+                self._held += _item_bytes(key, data)
+            while self._held > self.max_bytes and self._items:
+                self._drop(next(iter(self._items)))
                 self._evicted.inc()
 
+    def _drop(self, key: tuple[str, int | MatchersKey]) -> None:
+        data = self._items.pop(key, None)
+        if data is not None:
+            self._held -= _item_bytes(key, data)
+
     def forget(self, block: str) -> None:
-        """Drop all pages of a block that left."""
+        """Drop everything of a block that left."""
         with self._lock:
-            for key in [key for key in self._pages if key[0] == block]:
-                self._held -= len(self._pages.pop(key)) + ITEM_OVERHEAD_BYTES
+            for key in [key for key in self._items if key[0] == block]:
+                self._drop(key)
+
+
+def _item_bytes(key: tuple[str, int | MatchersKey], data: bytes | U32) -> int:
+    content = len(data) if isinstance(data, bytes) else data.nbytes
+    return ITEM_OVERHEAD_BYTES + content + (0 if isinstance(key[1], int) else _key_bytes(key[1]))
+
+
+def _key_bytes(matchers: MatchersKey) -> int:
+    return sum(MATCHER_OVERHEAD_BYTES + 4 * (len(name) + len(value)) for name, _, value in matchers)
 
 
 class IndexFile:
@@ -102,6 +141,14 @@ class IndexFile:
         self._name = f"{block}/index"
         self._cache = cache
         self.size_bytes = size_bytes
+
+    def expanded(self, matchers: MatchersKey) -> U32 | None:
+        """See ``IndexCache.get_expanded``."""
+        return self._cache.get_expanded(self._block, matchers)
+
+    def keep_expanded(self, matchers: MatchersKey, refs: U32) -> None:
+        """See ``IndexCache.put_expanded``."""
+        self._cache.put_expanded(self._block, matchers, refs)
 
     def read(self, parts: Parts, kind: str) -> tuple[U8, I64, int]:
         """All parts in one arena: (arena, where each part begins in it, bytes fetched from the bucket).

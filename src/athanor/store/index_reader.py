@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from athanor.model.arrays import I64, U8, U32
 from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher
 from athanor.store import entry_kernels as kernels
-from athanor.store.index_cache import POSTINGS, SERIES, IndexFile
+from athanor.store.index_cache import POSTINGS, SERIES, IndexFile, key_of
 from athanor.store.partition import frugal_partition, partition
 from athanor.store.request_limits import CallLimits
 
@@ -32,8 +32,16 @@ class IndexReader:
         self._file = file
         self._estimate = estimated_entry_bytes
 
-    def expand(self, matchers: Iterable[Matcher], limits: CallLimits) -> U32:
-        """References of the series that all matchers accept, ascending."""
+    def expand(self, matchers: Sequence[Matcher], limits: CallLimits) -> U32:
+        """References of the series that all matchers accept, ascending; not to be written to."""
+        key = key_of(matchers)
+        found = self._file.expanded(key)
+        if found is None:
+            found = self._expanded(matchers, limits)
+            self._file.keep_expanded(key, found)
+        return found
+
+    def _expanded(self, matchers: Sequence[Matcher], limits: CallLimits) -> U32:
         plan = plan_postings(self.header, matchers)
         if plan is None:
             return EMPTY

@@ -31,6 +31,8 @@ class Parts:
 def partition(start: I64, end: I64, max_gap_bytes: int = MAX_GAP_BYTES) -> Parts:
     """Ranges [start, end), sorted by start, joined where the gap between them is at most ``max_gap_bytes``."""
     n = start.size
+    if n == 1:
+        return Parts(start, end, np.zeros(1, np.int64))
     part_start, part_end, part_of = (np.empty(n, np.int64) for _ in range(3))
     n_parts = kernels.partition(start, end, max_gap_bytes, part_start, part_end, part_of)
     return Parts(part_start[:n_parts].copy(), part_end[:n_parts].copy(), part_of)

@@ -76,10 +76,11 @@ class GoldenStore:
     """Opens stores over a copy, or the original, of the recorded bucket."""
 
     tmp_path: Path
+    n_readers: int
 
     def open(self, bucket=None, **options) -> Store:
         found = bucket if bucket is not None else FilesystemBucket(GOLDEN / "bucket")
-        return open_store(found, self.tmp_path / "data", **options)
+        return open_store(found, self.tmp_path / "data", n_readers=self.n_readers, **options)
 
     def copy(self) -> Path:
         """A bucket that the test may break."""
@@ -88,9 +89,9 @@ class GoldenStore:
         return target
 
 
-@pytest.fixture
-def golden_store(tmp_path):
-    return GoldenStore(tmp_path)
+@pytest.fixture(params=[0, 2], ids=["read in the call's thread", "read ahead by two threads"])
+def golden_store(request, tmp_path):
+    return GoldenStore(tmp_path, request.param)
 
 
 @pytest.fixture(scope="module")
