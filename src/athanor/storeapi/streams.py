@@ -29,6 +29,7 @@ from athanor.storeapi.frames import (
     read_joined_frames,
     read_series_frame,
 )
+from athanor.storeapi.reader_threads import run_in_thread
 from athanor.storeapi.rows import join, samples_in_headers, sorted_frames
 from athanor.storeapi.shards import Shard, keep_shard
 
@@ -116,8 +117,7 @@ class StoreStream:
         self.n_series = self.n_chunks = self.n_samples = 0
         self.elapsed_s = 0.0
         self._forget = cancel.on_cancel(self.stop)
-        self._thread = threading.Thread(target=self._read, name=f"series {options.where}"[:60], daemon=True)
-        self._thread.start()
+        self._ended = run_in_thread(f"series {options.where}", self._read)
 
     # The consumer's side.
 
@@ -221,7 +221,7 @@ class StoreStream:
         """Stop reading, wait for the thread and give back the bytes of frames that nobody took."""
         self._forget()
         self.stop()
-        self._thread.join()
+        self._ended.wait()
         with self._changed:
             left, self._queued_bytes = self._queued_bytes, 0
             self._items.clear()
