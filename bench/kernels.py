@@ -179,7 +179,7 @@ def text_rows() -> list[Row]:
     table = label_table([[("__name__", "c"), ("i", f"{i:04d}")] for i in range(N_SERIES)])
     grid = StepGrid(FIRST_MS, STEP_MS, N_SAMPLES)
     block = StepBlock(grid, values, np.ones(values.shape, np.uint8), table, np.zeros(N_SERIES, np.bool_))
-    result = Result("matrix", grid, Notes(), b"", block=block)
+    result = Result("matrix", grid, Notes(), b"", parts=(block,))
     rows.append(Row("JSON matrix: 17 digits", "points", values.size, lambda: [None for _ in result_pieces(result)]))
     return rows
 

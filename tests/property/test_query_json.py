@@ -65,7 +65,7 @@ def matrices(draw):
 def test_a_matrix_holds_each_present_cell_with_its_time(matrix):
     sets, rows, first_ms, step_ms = matrix
     block = block_of(sets, rows, first_ms, step_ms)
-    found = read(joined(Result("matrix", block.grid, Notes(), b"", block=block)))
+    found = read(joined(Result("matrix", block.grid, Notes(), b"", parts=(block,))))
     expected = [
         (dict(labels), [(first_ms + j * step_ms, v) for j, v in enumerate(row) if v is not None])
         for labels, row in zip(sets, rows, strict=True)
@@ -83,7 +83,7 @@ def test_a_matrix_holds_each_present_cell_with_its_time(matrix):
 def test_a_vector_holds_one_value_for_each_series(matrix):
     sets, rows, first_ms, _ = matrix
     block = block_of(sets, [row[:1] for row in rows], first_ms, 0)
-    found = read(joined(Result("vector", block.grid, Notes(), b"", block=block)))
+    found = read(joined(Result("vector", block.grid, Notes(), b"", parts=(block,))))
     expected = [(dict(s), row[0]) for s, row in zip(sets, rows, strict=True) if row[0] is not None]
     assert [series["metric"] for series in found] == [labels for labels, _ in expected]
     for series, (_, value) in zip(found, expected, strict=True):
@@ -125,7 +125,7 @@ def test_pieces_from_two_threads_come_in_order():
     table = label_table([list(s.items()) for s in sets])
     values, kind = rng.random((300, 400)), (rng.random((300, 400)) < 0.9).astype(np.uint8)
     block = StepBlock(StepGrid(1_700_000_000_000, 15_000, 400), values, kind, table, np.zeros(300, np.bool_))
-    result = Result("matrix", block.grid, Notes(), b"", block=block)
+    result = Result("matrix", block.grid, Notes(), b"", parts=(block,))
     with ThreadPoolExecutor(2) as pool:
         pieces = list(result_pieces(result, pool))
     assert len(pieces) > 3

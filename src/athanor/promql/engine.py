@@ -55,21 +55,26 @@ class EngineOptions:
 class Result:
     """An answer. type: scalar, vector, matrix or string.
 
-    vector, matrix of a range query: `block` (rows without values left out; a matrix in label order); matrix of an
-    instant query: `labels` and `samples` in label order; scalar: `scalar` float64[n]; string: `string`. measured: what
-    was read and how long it took, where that was asked for.
+    vector, matrix of a range query: `parts`, rows one part after the other (those without values left out; a matrix in
+    label order); matrix of an instant query: `labels` and `samples` in label order; scalar: `scalar` float64[n];
+    string: `string`. measured: what was read and how long it took, where that was asked for.
     """
 
     type: str
     grid: StepGrid
     notes: Notes
     query: bytes
-    block: StepBlock | None = None
+    parts: tuple[StepBlock, ...] = ()
     labels: LabelTable | None = None
     samples: Samples | None = None
     scalar: F64 | None = None
     string: str | None = None
     measured: Measured | None = None
+
+    @property
+    def block(self) -> StepBlock | None:
+        """All rows as one block, a copy where there are several parts."""
+        return blocks.concat_blocks(self.grid, self.parts) if self.parts else None
 
     @property
     def warnings(self) -> list[str]:
@@ -214,16 +219,22 @@ def _answer(
         scalar = evaluation.scalar(tree, grid)
         if not is_range:
             return Result("scalar", grid, notes, query, scalar=scalar)
-        return Result("matrix", grid, notes, query, block=one_series(grid, scalar))
+        return Result("matrix", grid, notes, query, parts=(one_series(grid, scalar),))
     if tree.type == "matrix":
         table, samples = evaluation.matrix(tree, grid)
         return Result("matrix", grid, notes, query, labels=table, samples=samples)
+    parts = _rows(evaluation, tree, grid, is_range, delayed)
+    return Result("matrix" if is_range else "vector", grid, notes, query, parts=parts)
+
+
+def _rows(evaluation: Evaluation, tree: Node, grid: StepGrid, is_range: bool, delayed: bool) -> tuple[StepBlock, ...]:
+    if is_range and not delayed:
+        parts = [blocks.without_empty_rows(blocks.full_width(part)) for part in evaluation.parts(tree, grid)]
+        return tuple(parts) if len(parts) > 1 else (_sorted(parts[0]),)
     result = blocks.without_empty_rows(blocks.full_width(evaluation.vector(tree, grid)))
     if delayed and result.drop_name.any():
         result = _drop_marked(result)
-    if is_range:
-        result = _sorted(result)
-    return Result("matrix" if is_range else "vector", grid, notes, query, block=result)
+    return (_sorted(result) if is_range else result,)
 
 
 def _sorted(result: StepBlock) -> StepBlock:

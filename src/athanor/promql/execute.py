@@ -36,7 +36,7 @@ from athanor.promql.planner import Planner
 from athanor.promql.range_vectors import no_samples, read_range
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import InstantRead, RowSource, TileRunner, samples_of
-from athanor.promql.sinks import Held, sink_of
+from athanor.promql.sinks import CollectSink, Held, sink_of
 from athanor.promql.stages import Stages
 from athanor.promql.statistics import Statistics, count_samples
 
@@ -73,6 +73,15 @@ class Evaluation:
         """The node at every step, as one block of all its series."""
         return run(self._vector(self._plan(node, grid)))[0]
 
+    def parts(self, node: Node, grid: StepGrid) -> Sequence[StepBlock]:
+        """The same as one block, or as several in label order where the rows of one selector have become so: a large
+        answer is not put together only to be written row by row."""
+        root = self._plan(node, grid)
+        is_plain = root.streams and not self._planner.is_shared(root) and self._statistics is None
+        if not is_plain or (self._joint is not None and root in self._joint):
+            return (run(self._vector(root))[0],)
+        return run(self._parts(root))
+
     def scalar(self, node: Node, grid: StepGrid) -> F64:
         """float64[n]: a scalar expression at every step."""
         return run(self._scalar(self._plan(node, grid)))
@@ -90,10 +99,7 @@ class Evaluation:
             return self._shared[operator], 0
         began = time.perf_counter()
         block, held = yield self._new(operator)
-        if operator.equal is Equal.FAIL:
-            blocks.check_unique(block)
-        elif operator.equal is Equal.MERGE:
-            block = blocks.merge_equal(block)
+        block = _settled(operator, block)
         if self._statistics is not None:
             self._statistics.evaluated(operator, block, time.perf_counter() - began)
         if self._planner.is_shared(operator):
@@ -153,6 +159,16 @@ class Evaluation:
         return result, held
 
     # ---- row by row
+
+    def _parts(self, operator: Operator) -> Recursive[Sequence[StepBlock]]:
+        source = yield self._source(operator)
+        if source is None:
+            return ((yield self._vector(operator))[0],)
+        sink = CollectSink(operator, self._account)
+        for part, held in self._tiles(source):
+            sink.add(part, held)
+        in_order = sink.take_in_order()
+        return in_order or (_settled(operator, sink.finish()[0]),)
 
     def _source(self, operator: Operator) -> Recursive[RowSource | None]:
         """The operators down to the selector, to be run inside its tiles; None where one of them exists as a block."""
@@ -356,6 +372,15 @@ class Evaluation:
         if self._statistics is not None:
             self._statistics.range_samples = count_samples(samples)
         return table, samples
+
+
+def _settled(operator: Operator, block: StepBlock) -> StepBlock:
+    """What becomes of rows whose labels are equal now."""
+    if operator.equal is Equal.FAIL:
+        blocks.check_unique(block)
+    elif operator.equal is Equal.MERGE:
+        return blocks.merge_equal(block)
+    return block
 
 
 def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:

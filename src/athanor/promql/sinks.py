@@ -86,6 +86,13 @@ class CollectSink:
         self._account.give(held - kept)
         self._held += kept
 
+    def take_in_order(self) -> list[StepBlock]:
+        """The parts where their rows are in label order, each label set once: nothing is left to do to them. Else
+        none."""
+        if len(self._parts) < 2 or not labels.is_strictly_sorted(labels.concat([part.labels for part in self._parts])):
+            return []
+        return self._parts
+
     def finish(self) -> Held:
         operator, parts, held = self._operator, self._parts, self._held
         if len(parts) <= 1:

@@ -8,12 +8,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
 from athanor.model.arrays import F64, I64, U8
-from athanor.model.tables import LabelTable, Samples, StepBlock
+from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql.engine import Result
 from athanor.promql.histograms import has_cells
 from athanor.query import json_kernels as kernels
@@ -105,11 +106,8 @@ def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[byte
     if result.type == "scalar":
         assert result.scalar is not None
         return iter((_pair(result.grid.first_ms, f'"{plain_number(float(result.scalar[0]))}"'),))
-    if result.block is not None:
-        single = result.type == "vector"
-        if has_cells(result.block):
-            return _joined(_mixed_pieces(points_of_block(result.block), single), pool)
-        return _joined(_block_pieces(result.block, single=single), pool)
+    if result.parts:
+        return _joined(_part_pieces(result.parts, single=result.type == "vector"), pool)
     assert result.labels is not None and result.samples is not None
     samples = result.samples
     if samples.kind is not None and samples.histograms is not None:
@@ -119,8 +117,9 @@ def result_pieces(result: Result, pool: Executor | None = None) -> Iterator[byte
 
 def text_bytes_held(result: Result) -> int:
     """About how much of the answer's text exists at one time: pieces that wait and those that are being written."""
-    if result.block is not None:
-        n_points, n_label_bytes = result.block.values.size, result.block.labels.n_bytes
+    if result.parts:
+        n_points = sum(part.values.size for part in result.parts)
+        n_label_bytes = sum(part.labels.n_bytes for part in result.parts)
     elif result.samples is not None and result.labels is not None:
         n_points, n_label_bytes = result.samples.values.size, result.labels.n_bytes
     else:
@@ -190,23 +189,46 @@ def _cuts(sizes: I64) -> Iterator[tuple[int, int, int]]:
         first, before = end, int(ends[end - 1])
 
 
-def _block_pieces(block: StepBlock, *, single: bool) -> Iterator[_Piece]:
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """The text of each step, TIME_BYTES apart; longest: of them."""
+
+    texts: U8
+    sizes: I64
+    longest: int
+
+
+def _times(grid: StepGrid) -> _Times:
+    steps_ms = grid.steps_ms()
+    texts, sizes = np.zeros(steps_ms.size * kernels.TIME_BYTES + kernels.SLACK, np.uint8), np.empty_like(steps_ms)
+    return _Times(texts, sizes, kernels.write_times(steps_ms, texts, sizes))
+
+
+def _part_pieces(parts: Sequence[StepBlock], *, single: bool) -> Iterator[_Piece]:
+    times = _times(parts[0].grid)
+    for part in parts:
+        if has_cells(part):
+            yield from _mixed_pieces(points_of_block(part), single)
+        else:
+            yield from _block_pieces(part, times, single=single)
+
+
+def _block_pieces(block: StepBlock, times: _Times, *, single: bool) -> Iterator[_Piece]:
     labels, values, kind = block.labels, np.ascontiguousarray(block.values), np.ascontiguousarray(block.kind)
-    steps_ms = block.grid.steps_ms()
-    times, time_sizes = np.zeros(steps_ms.size * kernels.TIME_BYTES + kernels.SLACK, np.uint8), np.empty_like(steps_ms)
-    longest = kernels.write_times(steps_ms, times, time_sizes)
     sizes = _label_sizes(labels) + kernels.SERIES_BYTES
-    sizes += np.count_nonzero(kind, axis=1) * (longest + kernels.VALUE_BYTES)
+    sizes += np.count_nonzero(kind, axis=1) * (times.longest + kernels.VALUE_BYTES)
     for first, end, bound in _cuts(sizes):
-        yield _Piece(bound, _rows_writer(values, kind, labels, times, time_sizes, single, first, end))
+        yield _Piece(bound, _rows_writer(values, kind, labels, times, single, first, end))
 
 
 def _rows_writer(
-    values: F64, kind: U8, labels: LabelTable, times: U8, time_sizes: I64, single: bool, first: int, end: int
+    values: F64, kind: U8, labels: LabelTable, times: _Times, single: bool, first: int, end: int
 ) -> Writer:
     def write(out: U8) -> int:
         return int(
-            kernels.write_rows(values, kind, labels.arena, labels.offsets, times, time_sizes, single, first, end, out)
+            kernels.write_rows(
+                values, kind, labels.arena, labels.offsets, times.texts, times.sizes, single, first, end, out
+            )
         )
 
     return write

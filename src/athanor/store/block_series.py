@@ -63,6 +63,32 @@ class _Labelled:
         return self.labels.n_bytes + self.chunk_at.nbytes + 3 * self.ref.nbytes
 
 
+class FrameCuts:
+    """Where the blocks of one call cut their series into frames: at the same rows where blocks hold as many series, as
+    neighbours in time do. Their merge then takes whole frames (``align``)."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], list[int]] = {}
+
+    def of(self, batch_number: int, ends: I64) -> list[int]:
+        """Rows where frames end. ends: int64[n+1], the bytes of chunk data before each series of the batch, and of
+        all."""
+        key = batch_number, ends.size
+        known = self._known.get(key)
+        if known is None or np.diff(ends[known], prepend=0).max() > 2 * FRAME_BYTES:
+            known = _frame_ends(ends)
+            self._known.setdefault(key, known)
+        return known
+
+
+def _frame_ends(ends: I64) -> list[int]:
+    n, found = ends.size - 1, [0]
+    while found[-1] < n:
+        end = int(np.searchsorted(ends, ends[found[-1]] + FRAME_BYTES, side="right")) - 1
+        found.append(min(max(end, found[-1] + 1), n))
+    return found[1:]
+
+
 class BlockSeries:
     """Reads one block for one request."""
 
@@ -76,20 +102,29 @@ class BlockSeries:
         limits: CallLimits,
         budget: Budget,
         cancel: CancelToken,
+        cuts: FrameCuts,
     ) -> None:
+        self._cuts = cuts
         self._where = where
         self._index, self._chunks, self._overlay = index, chunks, overlay
         self._query, self._limits, self._budget, self._cancel = query, limits, budget, cancel
 
     def frames(self, refs: U32) -> Iterator[SeriesFrame]:
         """Not empty ones; ``n_bytes`` of each are reserved in the budget and go to whoever takes the frame."""
-        for batch in self._ordered(refs):
+        for number, batch in enumerate(self._ordered(refs)):
             try:
-                for first, end in _slices(batch, self._query.skip_chunks):
+                first = 0
+                for end in self._frame_ends(number, batch):
                     self._cancel.check()
                     yield self._frame(batch, first, end)
+                    first = end
             finally:
                 self._budget.give(batch.n_bytes)
+
+    def _frame_ends(self, number: int, batch: _Labelled) -> list[int]:
+        if self._query.skip_chunks or batch.ref.size * FAR_BYTES <= FRAME_BYTES:
+            return [len(batch)]
+        return self._cuts.of(number, _data_ends(batch))
 
     def _frame(self, batch: _Labelled, first: int, end: int) -> SeriesFrame:
         offsets = batch.labels.offsets[first : end + 1]
@@ -181,20 +216,10 @@ def _reordered(batch: _Labelled, rows: I64) -> _Labelled:
     )
 
 
-def _slices(batch: _Labelled, skip_chunks: bool) -> Iterator[tuple[int, int]]:
-    """Runs of series whose chunks have about FRAME_BYTES together."""
-    n = len(batch)
-    if skip_chunks or batch.ref.size * FAR_BYTES <= FRAME_BYTES:
-        yield 0, n
-        return
+def _data_ends(batch: _Labelled) -> I64:
+    """Bytes of chunk data before each series, and of all: by the distance of references, as sizes are not known yet."""
     distance = np.diff(batch.ref, append=0)
     guess = np.where((distance > 0) & (distance < FAR_BYTES), distance, TYPICAL_CHUNK_BYTES)
     total = np.zeros(guess.size + 1, np.int64)
     np.cumsum(guess, out=total[1:])
-    ends = total[batch.chunk_at]
-    first = 0
-    while first < n:
-        end = int(np.searchsorted(ends, ends[first] + FRAME_BYTES, side="right")) - 1
-        end = min(max(end, first + 1), n)
-        yield first, end
-        first = end
+    return total[batch.chunk_at]

@@ -24,7 +24,7 @@ from athanor.model.errors import AthanorError, DataError
 from athanor.model.matchers import Matcher
 from athanor.model.rpc import Call, StatusError
 from athanor.store.align import merge_block_sets
-from athanor.store.block_series import BlockSeries, SeriesQuery
+from athanor.store.block_series import BlockSeries, FrameCuts, SeriesQuery
 from athanor.store.blocks import Blocks, Served, ServedBlock
 from athanor.store.blockset import LabelPairs
 from athanor.store.chunk_reader import MissingAggregate
@@ -304,8 +304,9 @@ class Gateway:
         tenant: str,
     ) -> Iterator[bytes]:
         overlays = [LabelOverlay(one.index.header, one.target.block.labels, query.without) for one in found]
+        cuts = FrameCuts()
         sources = [
-            self._source(self._block_frames(one, overlay, query, limits, budget, cancel))
+            self._source(self._block_frames(one, overlay, query, limits, budget, cancel, cuts))
             for one, overlay in zip(found, overlays, strict=True)
         ]
         if all(overlay.keeps_order for overlay in overlays):
@@ -332,10 +333,11 @@ class Gateway:
         limits: CallLimits,
         budget: Budget,
         cancel: CancelToken,
+        cuts: FrameCuts,
     ) -> Iterator[SeriesFrame]:
         block = expanded.target.block
         refs = expanded.refs[: query.limit] if query.limit else expanded.refs
-        reader = BlockSeries(block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel)
+        reader = BlockSeries(block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel, cuts)
         head = f"receive series from {block.ulid}: "
         try:
             yield from reader.frames(refs)

@@ -74,7 +74,7 @@ def block_result(kind, grid, sets, values, cells=None, held=None) -> Result:
     cells = np.full(values.shape, FLOAT, np.uint8) if cells is None else np.array(cells, np.uint8)
     labels = label_table([list(s.items()) for s in sets])
     block = StepBlock(grid, values, cells.reshape(values.shape), labels, np.zeros(len(sets), np.bool_), held)
-    return Result(kind, grid, Notes(), b"", block=block)
+    return Result(kind, grid, Notes(), b"", parts=(block,))
 
 
 def samples_result(sets, ts_ms, values, offsets, kind=None, held=None) -> Result:
