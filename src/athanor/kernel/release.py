@@ -28,9 +28,9 @@ def limit_heaps() -> None:
 
     Each heap keeps what was freed in it, and glibc makes eight a core; threads of ours allocate few and large arrays,
     so two heaps do. They keep KEPT_BYTES of what was freed for the next query (with 4 MiB a sum over 500 series x 24 h
-    met 4,000 page faults more, 15 % of its time); `give_back` ends that. Arrays from a size on are mappings of their own
-    that end when they are freed; glibc would raise that size to that of the largest array it saw. An operator's own
-    MALLOC_* variables stay.
+    met 4,000 page faults more, 15 % of its time); `give_back` ends that. Arrays from a size on are mappings of their
+    own that end when they are freed; glibc would raise that size to that of the largest array it saw. An operator's
+    own MALLOC_* variables stay.
     """
     if sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "mallopt"):
         return
