@@ -16,23 +16,11 @@ import numpy as np
 
 from athanor.kernel.compile import inline, kernel
 from athanor.kernel.types import B1, I64, RB1, RI32, RI64, RU8, U8, F64x2, RF64x2, RU8x2, U8x2, i64, void
+from athanor.promql.kahan_kernels import inc
 
 EMPTY, DENSE, SPARSE = 0, 1, 2  # classes of a row: no cell, a float in every cell, anything else
 NEW, PARTIAL, FULL, SWITCHED = 0, 1, 2, 3  # states of a group
 OP_SUM, OP_AVG, OP_COUNT, OP_GROUP, OP_EXTREME, OP_STDDEV, OP_STDVAR = range(7)
-
-
-@inline
-def _inc(x, s, c):
-    """Neumaier's compensated addition, as Prometheus' kahansum.Inc."""
-    t = s + x
-    if abs(t) == np.inf:
-        c = 0.0
-    elif abs(s) >= abs(x):
-        c += (s - t) + x
-    else:
-        c += (x - t) + s
-    return t, c
 
 
 @kernel(i64(RU8x2, RI32, i64, RB1, U8, I64, B1))
@@ -109,7 +97,7 @@ def add_sum(values, kind, codes, row_class, a, b, count, seen, status):
         else:
             for j in range(n):
                 if kinds[j] == np.uint8(1):
-                    s[j], c[j] = _inc(x[j], s[j], c[j])
+                    s[j], c[j] = inc(x[j], s[j], c[j])
             if status[g] != FULL:
                 status[g] = _mark(kinds, there)
 
@@ -125,7 +113,7 @@ def _add_average(x, j, a, b, count, switched):
     n = before + 1.0
     count[j] = n
     if switched[j] == np.uint8(0):
-        t, c = _inc(x, a[j], b[j])
+        t, c = inc(x, a[j], b[j])
         if abs(t) != np.inf:
             a[j] = t
             b[j] = c
@@ -134,7 +122,7 @@ def _add_average(x, j, a, b, count, switched):
         a[j] = a[j] / before
         b[j] = b[j] / before
     q = (n - 1.0) / n
-    a[j], b[j] = _inc(x / n, q * a[j], q * b[j])
+    a[j], b[j] = inc(x / n, q * a[j], q * b[j])
 
 
 @kernel(void(RF64x2, RU8x2, RI32, RU8, F64x2, F64x2, F64x2, U8x2, U8))

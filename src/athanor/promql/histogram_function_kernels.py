@@ -28,8 +28,8 @@ from athanor.promql.histogram_code_kernels import (
     THRESHOLD,
     ZERO,
 )
-from athanor.promql.histogram_math_kernels import inc
 from athanor.promql.histogram_work_kernels import BUILT, TABLE, bound, compact, emit, load, new_built, new_work
+from athanor.promql.kahan_kernels import inc
 
 
 @inline

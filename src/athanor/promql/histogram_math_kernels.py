@@ -29,19 +29,7 @@ from athanor.promql.histogram_code_kernels import (
     ZERO_C,
 )
 from athanor.promql.histogram_work_kernels import bound, compact
-
-
-@inline
-def inc(x, s, c):
-    """Neumaier's compensated addition, as Prometheus' kahansum.Inc."""
-    t = s + x
-    if np.isinf(t):
-        c = 0.0
-    elif abs(s) >= abs(x):
-        c += (s - t) + x
-    else:
-        c += (x - t) + s
-    return t, c
+from athanor.promql.kahan_kernels import inc
 
 
 @inline

@@ -11,26 +11,16 @@ import numpy as np
 
 from athanor.kernel.compile import inline, inlined, kernel
 from athanor.kernel.types import I64, RF64, RI64, F64x2, U8x2, i64, void
+from athanor.promql.kahan_kernels import inc_without_branch
 
 
 @inlined
 def _moved(v, count, mean, mean_c, aux, aux_c):
     """Mean and sum of squared distances with one value more."""
     d = v - (mean + mean_c)
-    mean, mean_c = _inc_without_branch(d / count, mean, mean_c)
-    aux, aux_c = _inc_without_branch(d * (v - (mean + mean_c)), aux, aux_c)
+    mean, mean_c = inc_without_branch(d / count, mean, mean_c)
+    aux, aux_c = inc_without_branch(d * (v - (mean + mean_c)), aux, aux_c)
     return mean, mean_c, aux, aux_c
-
-
-@inlined
-def _inc_without_branch(x, s, c):
-    """_inc as selections, so that several run side by side."""
-    t = s + x
-    is_bigger = abs(s) >= abs(x)
-    big = s if is_bigger else x
-    small = x if is_bigger else s
-    c += (big - t) + small
-    return t, 0.0 if np.isinf(t) else c
 
 
 @inline

@@ -12,7 +12,9 @@ from athanor.model.errors import NotAvailableError
 from athanor.model.tables import Samples
 from athanor.model.workspace import Workspace
 from athanor.promql import start_kernels, variance_kernels
+from athanor.promql import window_fold_kernels as folds
 from athanor.promql import window_kernels as kernels
+from athanor.promql import window_order_kernels as orders
 from athanor.promql.start_times import cumulate_resets
 
 _Run = Callable[[Samples, "Window", Sequence[F64], F64, U8, Workspace], None]
@@ -76,7 +78,7 @@ def _sums(is_average: int) -> _Run:
     def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         n = _longest(s)
         scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
-        kernels.sums(s.ts_ms, s.values, s.offsets, *w.grid, is_average, *scratch, values, kind)
+        folds.sums(s.ts_ms, s.values, s.offsets, *w.grid, is_average, *scratch, values, kind)
 
     return run
 
@@ -84,7 +86,7 @@ def _sums(is_average: int) -> _Run:
 def _extremes(is_max: int) -> _Run:
     def run(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
         scratch = workspace.f64("window.a", _longest(s))
-        kernels.extremes(s.ts_ms, s.values, s.offsets, *w.grid, is_max, scratch, values, kind)
+        folds.extremes(s.ts_ms, s.values, s.offsets, *w.grid, is_max, scratch, values, kind)
 
     return run
 
@@ -94,7 +96,7 @@ def _regressions(is_prediction: int) -> _Run:
         n = _longest(s)
         seconds = args[0] if is_prediction else np.zeros(w.n)
         scratch = (workspace.i64("window.resets", n), *(workspace.f64(f"window.{c}", n) for c in "abcd"))
-        kernels.regressions(
+        folds.regressions(
             s.ts_ms,
             s.values,
             s.offsets,
@@ -112,18 +114,18 @@ def _regressions(is_prediction: int) -> _Run:
 
 
 def _smoothing(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
-    kernels.smoothings(s.ts_ms, s.values, s.offsets, *w.grid, args[0], args[1], values, kind)
+    folds.smoothings(s.ts_ms, s.values, s.offsets, *w.grid, args[0], args[1], values, kind)
 
 
 def _quantile(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     ordered = workspace.f64("window.a", _longest(s))
-    kernels.quantiles(s.ts_ms, s.values, s.offsets, *w.grid, args[0], ordered, values, kind)
+    orders.quantiles(s.ts_ms, s.values, s.offsets, *w.grid, args[0], ordered, values, kind)
 
 
 def _deviation(s: Samples, w: Window, args: Sequence[F64], values: F64, kind: U8, workspace: Workspace) -> None:
     n = _longest(s)
     scratch = workspace.f64("window.a", n), workspace.f64("window.b", n)
-    kernels.absolute_deviations(s.ts_ms, s.values, s.offsets, *w.grid, *scratch, values, kind)
+    orders.absolute_deviations(s.ts_ms, s.values, s.offsets, *w.grid, *scratch, values, kind)
 
 
 WINDOW_FUNCTIONS: dict[str, _Run] = {
@@ -144,8 +146,8 @@ WINDOW_FUNCTIONS: dict[str, _Run] = {
     "avg_over_time": _sums(1),
     "max_over_time": _extremes(1),
     "min_over_time": _extremes(0),
-    "ts_of_max_over_time": _plain(kernels.extreme_times, 1),
-    "ts_of_min_over_time": _plain(kernels.extreme_times, 0),
+    "ts_of_max_over_time": _plain(folds.extreme_times, 1),
+    "ts_of_min_over_time": _plain(folds.extreme_times, 0),
     "stdvar_over_time": _variances(0),
     "stddev_over_time": _variances(1),
     "deriv": _regressions(0),
