@@ -22,7 +22,7 @@ from athanor.sidecar import remote_read_kernels
 from athanor.store import chunk_kernels
 from athanor.store.partition import partition
 from athanor.storeapi import merge_kernels
-from athanor.storeapi.columns import read_column_frame, write_column_frames
+from athanor.storeapi.columns import read_column_frame, uvarint, write_column_frames
 from athanor.storeapi.frames import SeriesFrame, write_series_frames
 from athanor.storeapi.merge import merge_streams
 from athanor.storeapi.rows import gather
@@ -36,16 +36,8 @@ XOR2_CHUNK = bytes.fromhex("00780080c0b884fa623ff0000000000000987500000000000000
 HISTOGRAM_CHUNK = bytes.fromhex("0002007446478fa27140040000000000008be0ea626d626c62")
 
 
-def _uvarint(value: int) -> bytes:
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
-
-
 def _field(number: int, data: bytes) -> bytes:
-    return _uvarint(number << 3 | 2) + _uvarint(len(data)) + data
+    return uvarint(number << 3 | 2) + uvarint(len(data)) + data
 
 
 def _crc(data: bytes) -> bytes:
@@ -59,13 +51,13 @@ def _remote_read_stream(n: int) -> bytes:
         label = _field(1, b"__name__") + _field(2, b"metric_%06d" % i)
         chunk = b"\x08\x01\x10\x02\x18\x01" + _field(4, bytes(400))
         payload = _field(1, _field(1, label) + _field(2, chunk))
-        out.append(_uvarint(len(payload)) + _crc(payload) + payload)
+        out.append(uvarint(len(payload)) + _crc(payload) + payload)
     return b"".join(out)
 
 
 def _records(datas: list[bytes], encoding: int) -> tuple[bytes, I64]:
     """Chunk records one after the other, and where each begins."""
-    records = [_uvarint(len(d)) + bytes([encoding]) + d + _crc(bytes([encoding]) + d) for d in datas]
+    records = [uvarint(len(d)) + bytes([encoding]) + d + _crc(bytes([encoding]) + d) for d in datas]
     ends = np.cumsum([len(r) for r in records])
     return b"".join(records), ends - [len(r) for r in records]
 
@@ -77,7 +69,7 @@ def chunk_rows() -> Iterator[Row]:
     out = [np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.uint8), np.empty(n, np.int64)]
     yield Row("chunk records of ranges, checksums", "chunks", n,
               lambda: chunk_kernels.locate_chunks(arena, at, end, *out))  # fmt: skip
-    aggregate = b"".join(_uvarint(100) + b"\x01" + bytes(100) for _ in range(5))
+    aggregate = b"".join(uvarint(100) + b"\x01" + bytes(100) for _ in range(5))
     whole = as_bytes(aggregate * n)
     starts, sizes = np.arange(n) * len(aggregate), np.full(n, len(aggregate))
     series, times, kinds = np.arange(n, dtype=np.int32), np.zeros(n, np.int64), np.full(n, 0xFF, np.uint8)

@@ -7,6 +7,7 @@ step; the order of cells in a slot is the order of the input.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -104,8 +105,8 @@ class HistogramGroups:
         self._grow(int(slots.max()) + 1)
         told = np.zeros(slots.size, np.int64)
         ordered = slots[order]
-        for number in range(len(self._states)):
-            first, end = np.searchsorted(ordered, (number * SEGMENT_SLOTS, (number + 1) * SEGMENT_SLOTS)).tolist()
+        borders = np.searchsorted(ordered, SEGMENT_SLOTS * np.arange(len(self._states) + 1)).tolist()
+        for number, (first, end) in enumerate(pairwise(borders)):
             if first < end:
                 self._merge_segment(number, table, ordered[first:end], order[first:end], told[first:end])
         self.reconciled |= bool(((told > 0) & ((told & RECONCILED) != 0)).any())

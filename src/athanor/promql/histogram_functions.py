@@ -12,8 +12,9 @@ from athanor.promql import histogram_code_kernels as codes
 from athanor.promql.blocks import empty_block, full_width
 from athanor.promql.function_call import FunctionCall
 from athanor.promql.gostrings import quote
-from athanor.promql.histogram_memory import asked, pieces
-from athanor.promql.histograms import cells, concat, from_kernel, has_cells, kernel_table, room
+from athanor.promql.histogram_memory import pieces
+from athanor.promql.histogram_work_kernels import Built
+from athanor.promql.histograms import built_in_pieces, cells, has_cells, kernel_table, room
 
 kernels = LazyKernels("athanor.promql.histogram_function_kernels")
 
@@ -118,9 +119,9 @@ def trimmed(h: Histograms, rows: I64, limits: F64, keeps_below: bool) -> Histogr
     t = kernel_table(h)
     sizes = room(t)
     limits = np.ascontiguousarray(limits, np.float64)
-    parts = []
-    for part in pieces(rows.size):
-        with asked("trimming", part.stop - part.start, sizes[0]) as memory:
-            built = kernels.trims(t, rows[part], limits[part], int(keeps_below), *sizes)
-            parts.append(memory.keep(from_kernel(built)))
-    return concat(parts)
+
+    def trim(part: slice) -> Built:
+        built: Built = kernels.trims(t, rows[part], limits[part], int(keeps_below), *sizes)
+        return built
+
+    return built_in_pieces("trimming", rows.size, sizes[0], trim)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from athanor.model.budget import Budget
 from athanor.model.tables import Histograms
@@ -71,36 +71,24 @@ class Asked:
 
 
 @contextmanager
-def asked(what: str, n_rows: int, n_buckets: int, n_tables: int = 1) -> Iterator[Asked]:
-    """Ask for tables of n_rows, of n_buckets on each side at most; what is not kept of it is given back at the end.
+def asked_bytes(what: str, n_bytes: int) -> Iterator[Asked]:
+    """Ask for so many bytes; what is not kept of them is given back at the end.
 
     Raises also where nobody waits for the tables any more.
     """
     _check()
     budget: Budget | None = getattr(_local, "budget", None)
-    who = f"{what} of {n_rows} native histograms"
-    bound = n_tables * n_rows * (ROW_BYTES + 2 * BUCKET_BYTES * n_buckets)
-    if budget is None:
-        yield Asked(None, who, bound)
-        return
-    budget.take(who, bound)
-    request = Asked(budget, who, bound)
-    try:
-        yield request
-    finally:
-        budget.give(request.left)
-
-
-@contextmanager
-def asked_bytes(what: str, n_bytes: int) -> Iterator[Asked]:
-    """The same where the size is known."""
-    budget: Budget | None = getattr(_local, "budget", None)
-    if budget is None:
-        yield Asked(None, what, n_bytes)
-        return
-    budget.take(what, n_bytes)
+    if budget is not None:
+        budget.take(what, n_bytes)
     request = Asked(budget, what, n_bytes)
     try:
         yield request
     finally:
-        budget.give(request.left)
+        if budget is not None:
+            budget.give(request.left)
+
+
+def asked(what: str, n_rows: int, n_buckets: int, n_tables: int = 1) -> AbstractContextManager[Asked]:
+    """The same for tables of n_rows, of n_buckets on each side at most."""
+    bound = n_tables * n_rows * (ROW_BYTES + 2 * BUCKET_BYTES * n_buckets)
+    return asked_bytes(f"{what} of {n_rows} native histograms", bound)

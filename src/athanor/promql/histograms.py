@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,18 +91,14 @@ def concat(tables: Sequence[Histograms]) -> Histograms:
     """The rows of all tables, one after the other."""
     if len(tables) == 1:
         return tables[0]
-    layouts = [t.layouts for t in tables]
-    index_sizes = [a.index.size for a in layouts]
-    bounds_sizes = [a.bounds.size for a in layouts]
-    at = np.cumsum([0, *(a.schema.size for a in layouts)])
     with asked_bytes(f"{len(tables)} tables of native histograms, joined", sum(map(n_bytes, tables))) as memory:
-        return memory.keep(_concatenated(tables, layouts, index_sizes, bounds_sizes, at))
+        return memory.keep(_concatenated(tables))
 
 
-def _concatenated(
-    tables: Sequence[Histograms], layouts: Sequence[HistogramLayouts], index_sizes: Sequence[int],
-    bounds_sizes: Sequence[int], at: I64,
-) -> Histograms:  # fmt: skip
+def _concatenated(tables: Sequence[Histograms]) -> Histograms:
+    layouts = [t.layouts for t in tables]
+    index_sizes, bounds_sizes = [a.index.size for a in layouts], [a.bounds.size for a in layouts]
+    at = np.cumsum([0, *(a.schema.size for a in layouts)])
     return Histograms(
         HistogramLayouts(
             np.concatenate([a.schema for a in layouts]),
@@ -121,6 +117,15 @@ def _concatenated(
         _shifted([t.bucket_at for t in tables], [t.buckets.size for t in tables], 0),
         np.concatenate([t.buckets for t in tables]),
     )
+
+
+def built_in_pieces(what: str, n_rows: int, n_buckets: int, build: Callable[[slice], Built]) -> Histograms:
+    """n_rows histograms of at most n_buckets on a side, some of them in each call of a kernel."""
+    parts = []
+    for part in pieces(n_rows):
+        with asked(what, part.stop - part.start, n_buckets) as memory:
+            parts.append(memory.keep(from_kernel(build(part))))
+    return concat(parts)
 
 
 def joined(parts: Sequence[tuple[F64, U8, Histograms | None]]) -> tuple[list[F64], Histograms | None]:
@@ -158,24 +163,28 @@ def scaled(h: Histograms, rows: I64, factors: F64, divides: bool = False, compac
     """Row p of the result is h[rows[p]] times factors[p], or divided by it."""
     t = kernel_table(h)
     factors = np.ascontiguousarray(factors, np.float64)
-    sizes, parts = room(t), []
-    for part in pieces(rows.size):
-        with asked("scaling", part.stop - part.start, sizes[0]) as memory:
-            built = _pairs.scale_rows(t, rows[part], factors[part], int(divides), int(compacts), *sizes)
-            parts.append(memory.keep(from_kernel(built)))
-    return concat(parts)
+    sizes = room(t)
+
+    def scale(part: slice) -> Built:
+        built: Built = _pairs.scale_rows(t, rows[part], factors[part], int(divides), int(compacts), *sizes)
+        return built
+
+    return built_in_pieces("scaling", rows.size, sizes[0], scale)
 
 
 def added(a: Histograms, rows: I64, b: Histograms, others: I64, sign: float) -> tuple[Histograms, I64]:
     """a[rows] + sign * b[others], and for each pair what the addition tells (see the kernel `add`)."""
     t, u = kernel_table(a), kernel_table(b)
-    sizes, parts, told = room(t, u), [], []
-    for part in pieces(rows.size):
-        with asked("addition", part.stop - part.start, sizes[0]) as memory:
-            built, of_part = _pairs.add_pairs(t, rows[part], u, others[part], sign, *sizes)
-            parts.append(memory.keep(from_kernel(built)))
-            told.append(of_part)
-    return concat(parts), np.concatenate(told)
+    sizes, told = room(t, u), []
+
+    def add(part: slice) -> Built:
+        built: Built
+        built, of_part = _pairs.add_pairs(t, rows[part], u, others[part], sign, *sizes)
+        told.append(of_part)
+        return built
+
+    table = built_in_pieces("addition", rows.size, sizes[0], add)
+    return table, np.concatenate(told)
 
 
 def equal(a: Histograms, rows: I64, b: Histograms, others: I64) -> B1:

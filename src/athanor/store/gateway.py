@@ -33,13 +33,13 @@ from athanor.store.index_reader import IndexReader
 from athanor.store.label_overlay import LabelOverlay
 from athanor.store.metrics import StoreMetrics
 from athanor.store.prefetch import BlockFrames, PrefetchedFrames
-from athanor.store.rebatch import write_batches
 from athanor.store.request_limits import CallLimits, Exceeded
 from athanor.storeapi.columns import frame_writer
 from athanor.storeapi.frames import SeriesFrame, warning_frame
 from athanor.storeapi.matching import consume_external, parse_matchers
 from athanor.storeapi.merge import Batch, merge_streams
 from athanor.storeapi.messages import hints
+from athanor.storeapi.rebatch import write_batches
 from athanor.storeapi.server import tenant_of
 from athanor.storeapi.shards import shard_of
 

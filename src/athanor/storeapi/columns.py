@@ -81,7 +81,7 @@ def _frame(labels: LabelTable, chunks: ChunkTable, starts: I64, first: int, end:
         data,
     )
     size = sum(part.nbytes for part in parts)
-    return b"".join((TAG, _uvarint(size), *(np.ascontiguousarray(part).data for part in parts)))
+    return b"".join((TAG, uvarint(size), *(np.ascontiguousarray(part).data for part in parts)))
 
 
 def _data(chunks: ChunkTable, low: int, high: int) -> U8:
@@ -96,7 +96,8 @@ def _data(chunks: ChunkTable, low: int, high: int) -> U8:
     return gather(table, [chunks.arena], np.zeros(rows.size, np.int32)).arena
 
 
-def _uvarint(value: int) -> bytes:
+def uvarint(value: int) -> bytes:
+    """A number as protobuf writes it."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

@@ -7,54 +7,12 @@ from typing import Any
 
 from athanor.model.budget import Budget
 from athanor.model.rpc import Call
-from athanor.model.tables import ChunkTable, LabelTable
-from athanor.storeapi.columns import FrameWriter, frame_writer
-from athanor.storeapi.frames import FRAME_BYTES, warning_frame
+from athanor.storeapi.columns import frame_writer
+from athanor.storeapi.frames import warning_frame
 from athanor.storeapi.limits import RequestLimits
-from athanor.storeapi.merge import Batch
 from athanor.storeapi.proxy import Proxy, ProxyCall
-from athanor.storeapi.rows import join, take_rows
+from athanor.storeapi.rebatch import Rebatch
 from athanor.storeapi.server import tenant_of
-
-
-class _Rebatch:
-    """Collects merged series until a frame is full: batches of the merge end where frames of stores ended."""
-
-    def __init__(self, batch_size: int, budget: Budget, write: FrameWriter) -> None:
-        self._write_frames = write
-        self._batch_size = max(1, batch_size)
-        self._budget = budget
-        self._tables: list[tuple[LabelTable, ChunkTable]] = []
-        self._n_series = 0
-        self._data_bytes = 0
-        self._held_bytes = 0
-
-    def add(self, batch: Batch) -> Iterator[bytes]:
-        """Frames that are full with this batch."""
-        self._tables.append((batch.labels, batch.chunks))
-        self._n_series += len(batch)
-        self._data_bytes += int(batch.chunks.size.sum())
-        self._held_bytes += batch.held_bytes
-        if self._data_bytes >= FRAME_BYTES:
-            yield from self.flush()
-        elif self._n_series >= self._batch_size:
-            yield from self._write(self._n_series - self._n_series % self._batch_size, batch.held_bytes)
-
-    def flush(self) -> Iterator[bytes]:
-        """Everything that waits."""
-        if self._tables:
-            yield from self._write(self._n_series, 0)
-
-    def _write(self, n_series: int, keep_bytes: int) -> Iterator[bytes]:
-        """The first series as frames; what is left is a view, so its bytes stay reserved."""
-        labels, chunks = self._tables[0] if len(self._tables) == 1 else join(self._tables)[:2]
-        yield from self._write_frames(*take_rows(labels, chunks, 0, n_series), self._batch_size)
-        left = len(labels) - n_series
-        self._tables = [take_rows(labels, chunks, n_series, len(labels))] if left else []
-        kept = keep_bytes if left else 0
-        self._budget.give(self._held_bytes - kept)
-        self._held_bytes, self._n_series = kept, left
-        self._data_bytes = int(self._tables[0][1].size.sum()) if left else 0
 
 
 class ProxyServer:
@@ -79,7 +37,7 @@ class ProxyServer:
         limits = self._new_limits()
         proxied = ProxyCall(call.cancel, warnings.append, tenant_of(call), keep_empty=True)
         with self._new_budget() as budget:
-            waiting = _Rebatch(request.response_batch_size, budget, frame_writer(call.metadata))
+            waiting = Rebatch(request.response_batch_size, budget, frame_writer(call.metadata))
             for batch in self._proxy.series(request, budget, proxied):
                 if warnings:
                     yield from waiting.flush()
