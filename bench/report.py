@@ -31,8 +31,8 @@ any.
 MORE_HEAD = """## The second set
 
 Each family of operators, and the queries that [thanos-io/promql-engine](https://github.com/thanos-io/promql-engine)
-publishes as its benchmark, put in terms of this data (`bench/more_queries.py`). The rules are the same; {more_rounds}
-rounds; answers were compared in the first of them, and the time of another answer does not count. A dash stands where
+publishes as its benchmark, put in terms of this data (`bench/more_queries.py`). The rules are the same; {more_rounds};
+answers were compared in the first round, and the time of another answer does not count. A dash stands where
 VictoriaMetrics does not know a query or means something else by it ({n_dashes} of {n_queries}); where it merely
 extrapolates its own way (rates and the like) it is timed. Windows of six hours have a step of 5 minutes.
 
@@ -51,7 +51,7 @@ def machine() -> str:
 
 
 def _facts(results: Mapping[str, Any]) -> dict[str, Any]:
-    when = "" if results["series"] <= 2000 else " in the first round"
+    when = "" if results["series"] <= 2000 else " in the first round (one series of ten)"
     return {"machine": results["machine"], "rounds": results["rounds"], "series": results["series"], "when": when}
 
 
@@ -85,7 +85,9 @@ def _more(table: Table, more: Table, results: Mapping[str, Any]) -> list[str]:
     if not more:
         return []
     n_dashes = sum("VictoriaMetrics" in rows and not _is_right(rows["VictoriaMetrics"]) for rows in more.values())
-    facts = {"more_rounds": results["more_rounds"], "n_dashes": n_dashes, "n_queries": len(more)}
+    n_rounds = results["more_rounds"]
+    rounds = f"{n_rounds} rounds after the first one" if n_rounds else "asked once"
+    facts = {"more_rounds": rounds, "n_dashes": n_dashes, "n_queries": len(more)}
     lines = [MORE_HEAD.format(**facts), *_table(more, _cell_or_dash, _ratio_or_dash), ""]
     wrong = {query: {"Athanor": rows["Athanor"]} for query, rows in more.items() if "Prometheus" in rows}
     bars = prometheus_bars(times_ms({**table, **more}, "Prometheus"))

@@ -71,3 +71,12 @@ def test_what_is_left_of_large_numbers_that_cancel_out_is_no_difference_below_th
     left, right = (read_matrix(body(({"job": "a"}, [(0, value)]))) for value in ("0", "-6.9e-18"))
     assert difference(left, right) is not None
     assert difference(left, right, floor=1e-12) is None
+
+
+def test_one_series_in_some_is_the_same_of_every_server():
+    entries = [({"i": str(i)}, [(0, str(i)), (30, "NaN")]) for i in range(200)]
+    chosen = read_matrix(body(*entries), one_in=10)
+    with_cluster = [({"cluster": "x", **labels}, points) for labels, points in reversed(entries)]
+    assert difference(chosen, read_matrix(body(*with_cluster), frozenset({"cluster"}), one_in=10)) is None
+    assert 5 <= len(chosen.series) <= 50
+    assert all(values[0] == float(dict(key)["i"]) for key, (_, values) in chosen.series.items())
