@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,11 +55,14 @@ class Call:
 class ReplicaStore:
     """A store of one replica, whose series carry the label ``replica``; answers whole chunks, as a gateway does."""
 
-    def __init__(self, replica: str, series: Sequence[Sequenced]) -> None:
+    def __init__(self, replica: str, series: Sequence[Sequenced], *, projects: bool = False) -> None:
+        """projects: it leaves out the labels that a query does not need, as the stores of Cloudflare do."""
         self.facts = StoreFacts(
             address=replica, component="store", label_sets=((("replica", replica),),),
-            supports_without_replica_labels=True,
+            supports_without_replica_labels=True, supports_projections=projects,
         )  # fmt: skip
+        self.series_of = series
+        self.projected: list[tuple[str, ...]] = []
         self.frame_series, self.delay_s = 2, 0.0
         self._labels = [{**one.labels, "replica": replica} for one in series]
         flat = [sample for one in series for sample in one.samples]
@@ -78,6 +83,11 @@ class ReplicaStore:
             if all(m.matches(labels.get(m.name, "")) for m in matchers) and inside[chunks.series == i].any()
         ]
         sets = {i: sorted((n, v) for n, v in self._labels[i].items() if n not in dropped) for i in wanted}
+        hints = request.query_hints
+        if hints.projection_include:
+            assert self.facts.supports_projections
+            self.projected.append(tuple(hints.projection_labels))
+            sets = {i: _projected(labels, hints) for i, labels in sets.items()}
         wanted.sort(key=lambda i: sets[i])
         rows = [np.flatnonzero((chunks.series == i) & inside) for i in wanted]
         owners = np.repeat(np.arange(len(wanted), dtype=np.int32), [len(r) for r in rows])
@@ -86,15 +96,21 @@ class ReplicaStore:
         return Call(frames, self.delay_s)
 
 
+def _projected(labels: list[tuple[str, str]], hints: Any) -> list[tuple[str, str]]:
+    digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:16]
+    kept = [(name, value) for name, value in labels if name in hints.projection_labels]
+    return sorted([*kept, (hints.series_hash_label_name, digest)])
+
+
 def storage_of(stores: Sequence[ReplicaStore], cancel: CancelToken | None = None) -> FanoutStorage:
     """What the engine reads: replicas are merged by the penalty rule."""
     proxy = Proxy(lambda: stores)  # type: ignore[arg-type,return-value]
 
-    def components(selection: Selection) -> frozenset[str]:
-        return proxy.components(selection.first_ms, selection.last_ms, selection.matchers)
+    def asked(selection: Selection) -> tuple[StoreFacts, ...]:
+        return proxy.asked(selection.first_ms, selection.last_ms, selection.matchers)
 
     options = QuerierOptions(deduplicate=True, replica_labels=("replica",))
-    return FanoutStorage(proxy, options, cancel or CancelToken(), components=components)
+    return FanoutStorage(proxy, options, cancel or CancelToken(), asked=asked)
 
 
 def shifted_replicas(seed: int, n_series: int = 6) -> list[ReplicaStore]:

@@ -19,6 +19,8 @@ class SelectHints:
 
     func: nearest enclosing function or aggregation, "" for none; range_ms: the selector's window, 0 for an instant one;
     step_ms: 0 for an instant query; grouping: labels of the enclosing aggregation with `by` (True) or `without`.
+    projection: the labels that the query looks at, None for all; a storage that leaves out the others adds a label that
+    tells series apart.
     """
 
     step_ms: int = 0
@@ -26,6 +28,7 @@ class SelectHints:
     func: str = ""
     grouping: tuple[str, ...] = ()
     by: bool = False
+    projection: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from athanor.promql.reads import selector_reads
 from athanor.promql.rows import TileRunner
 from athanor.promql.rules import Rules
 from athanor.promql.rules.matchers import with_conditions
+from athanor.promql.rules.projection import with_projections
 from athanor.promql.statistics import Measured, Statistics
 from athanor.promql.x_functions import refuse_subqueries
 
@@ -171,6 +172,8 @@ class Engine:
         selections = {read.selector: read.selection for read in reads}
         if options.rules.matchers:
             selections = with_conditions(tree, selections, partial(_hidden_labels, storage))
+        if options.rules.projection:
+            selections = with_projections(tree, selections)
         planner = Planner(tree, selections, settings, budget.take)
         statistics = Statistics(budget) if measure else None
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)

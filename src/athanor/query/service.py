@@ -11,6 +11,7 @@ from athanor.model.rpc import Service
 from athanor.model.select import Selection
 from athanor.query.query_params import QueryParams
 from athanor.query.storage import FanoutStorage
+from athanor.storeapi.matching import StoreFacts
 from athanor.storeapi.merge import Batch
 from athanor.storeapi.proxy import Proxy, ProxyCall
 from athanor.storeapi.proxy_server import ProxyServer
@@ -34,12 +35,12 @@ def make_storage(proxy: Proxy, params: QueryParams, cancel: CancelToken) -> Fano
     """The stores behind one query."""
     fanout = proxy if params.shard is None else _Sharded(proxy, params.shard)
 
-    def components(selection: Selection) -> frozenset[str]:
-        return proxy.components(selection.first_ms, selection.last_ms, selection.matchers, params.store_matchers)
+    def asked(selection: Selection) -> tuple[StoreFacts, ...]:
+        return proxy.asked(selection.first_ms, selection.last_ms, selection.matchers, params.store_matchers)
 
     return FanoutStorage(
         fanout, params.querier, cancel, tenant=params.tenant, store_matchers=params.store_matchers,
-        components=components, counts=params.wants_analysis,
+        asked=asked, counts=params.wants_analysis,
     )  # fmt: skip
 
 

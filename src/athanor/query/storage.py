@@ -18,7 +18,7 @@ from athanor.model.tables import COUNT, COUNTER, MAX, MIN, SUM
 from athanor.query.dedup import Reading
 from athanor.query.tiles import PartReading, SeriesTile, SharedSeriesTile, shared_tiles_of, tiles_of
 from athanor.storeapi import messages
-from athanor.storeapi.matching import wire_matchers
+from athanor.storeapi.matching import StoreFacts, wire_matchers
 from athanor.storeapi.merge import Batch
 from athanor.storeapi.proxy import ProxyCall, StoreUsage, batch_size_for
 
@@ -71,8 +71,8 @@ def resolution_for(hints: SelectHints, max_source_resolution_ms: int) -> int:
     return max_source_resolution_ms
 
 
-def series_request(selection: Selection, options: QuerierOptions) -> Any:
-    """The SeriesRequest of a selection."""
+def series_request(selection: Selection, options: QuerierOptions, asked: Collection[StoreFacts] = ()) -> Any:
+    """The SeriesRequest of a selection. asked: the stores that would get it."""
     hints = selection.hints
     span_ms = max(1, selection.last_ms - selection.first_ms)
     request = messages.thanos.SeriesRequest(
@@ -87,10 +87,30 @@ def series_request(selection: Selection, options: QuerierOptions) -> Any:
     )
     if options.deduplicate and options.replica_labels:
         request.without_replica_labels.extend(options.replica_labels)
-    # compat: the other hints stay away. Sidecars of Thanos 0.25 to 0.33 would take a function or a grouping as leave to
-    # answer what it makes of the series, and a store that leaves out labels cannot be merged with one that does not.
     request.query_hints.series_hash_label_name = SERIES_HASH_LABEL
+    if asked and all(_takes_hints(store, request) for store in asked):
+        _set_hints(request.query_hints, hints)
     return request
+
+
+def _takes_hints(store: StoreFacts, request: Any) -> bool:
+    """compat: Sidecars of Thanos 0.25 to 0.33 take a function or a grouping as leave to answer what it makes of the
+    series; they do not know projections. A store that leaves out labels cannot be merged with one that does not, and a
+    hash of all labels is the same in replicas only without the replica labels."""
+    return store.supports_projections and (store.supports_without_replica_labels or not request.without_replica_labels)
+
+
+def _set_hints(wire: Any, hints: SelectHints) -> None:
+    wire.step_millis = hints.step_ms
+    if hints.func:
+        wire.func.name = hints.func
+    if hints.range_ms:
+        wire.range.millis = hints.range_ms
+    wire.grouping.by = hints.by
+    wire.grouping.labels.extend(hints.grouping)
+    if hints.projection is not None:
+        wire.projection_labels.extend(hints.projection)
+        wire.projection_include = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +124,7 @@ class Fanned:
 class FanoutStorage:
     """The stores behind one query. ``fanned`` tells afterwards what each request has brought.
 
-    components: of the stores that a selection would ask. counts: whether ``fanned`` is to tell series, chunks, samples.
+    asked: the stores that a selection would ask. counts: whether ``fanned`` is to tell series, chunks, samples.
     """
 
     def __init__(
@@ -115,17 +135,17 @@ class FanoutStorage:
         *,
         tenant: str = "default-tenant",
         store_matchers: Any = (),
-        components: Callable[[Selection], Collection[str]] = lambda selection: ("",),
+        asked: Callable[[Selection], Collection[StoreFacts]] = lambda selection: (StoreFacts(),),
         counts: bool = False,
     ) -> None:
         self._fanout, self._options, self._cancel = fanout, options, cancel
-        self._tenant, self._store_matchers, self._components = tenant, store_matchers, components
+        self._tenant, self._store_matchers, self._asked = tenant, store_matchers, asked
         self._counts = counts
         self.fanned: list[Fanned] = []
 
     def select(self, selection: Selection, budget: Budget, context: QueryContext) -> Iterator[SeriesTile]:
         aggregates, reading = aggregates_for(selection.hints.func), self._reading(selection)
-        request = series_request(selection, self._options)
+        request = series_request(selection, self._options, self._asked(selection))
         with closing(self._batches(request, (selection,), budget, context)) as batches:
             for batch in batches:
                 yield from tiles_of(batch, aggregates, reading, budget)
@@ -139,7 +159,7 @@ class FanoutStorage:
             key,
             frozenset(options.replica_labels if options.deduplicate else ()),
             # Of downsampled blocks the range decides which are chosen.
-            raw_only and WHOLE_CHUNKS.issuperset(self._components(selection)),
+            raw_only and all(one.component in WHOLE_CHUNKS for one in self._asked(selection)),
         )
 
     def select_shared(

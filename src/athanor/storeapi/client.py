@@ -229,6 +229,7 @@ def facts_of(address: str, response: Any) -> StoreFacts:
         store.max_time,
         store.supports_sharding,
         store.supports_without_replica_labels,
+        store.supports_projections,
         tsdb_infos=tuple(messages.encode(one) for one in store.tsdb_infos),
     )
 

@@ -85,6 +85,7 @@ class StoreFacts:
     max_time_ms: int = MAX_TIME_MS
     supports_sharding: bool = False
     supports_without_replica_labels: bool = False
+    supports_projections: bool = False
     is_local: bool = False
     tsdb_infos: tuple[bytes, ...] = ()
     """Serialised ``info.TSDBInfo`` messages."""

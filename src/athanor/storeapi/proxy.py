@@ -25,6 +25,7 @@ from athanor.storeapi.matching import (
     MAX_TIME_MS,
     MIN_TIME_MS,
     LabelSet,
+    StoreFacts,
     StoreMatchers,
     consume_external,
     overlay,
@@ -166,15 +167,13 @@ class Proxy:
                     )
                 )  # fmt: skip
 
-    def components(
+    def asked(
         self, min_time_ms: int, max_time_ms: int, matchers: tuple[Matcher, ...], store_matchers: StoreMatchers = ()
-    ) -> frozenset[str]:
-        """Of the stores that would be asked for series."""
+    ) -> tuple[StoreFacts, ...]:
+        """The stores that would be asked for series."""
         left = consume_external(self._selector_labels, matchers) or ()
         facts = [store.facts for store in self._stores()]
-        return frozenset(
-            one.component for one in facts if not refusal(one, min_time_ms, max_time_ms, left, store_matchers)
-        )
+        return tuple(one for one in facts if not refusal(one, min_time_ms, max_time_ms, left, store_matchers))
 
     def _plan(
         self,

@@ -34,7 +34,7 @@ from athanor.promql.windows import WINDOW_FUNCTIONS
 NAME_LABELS = frozenset({METRIC_NAME, "__type__", "__unit__"})
 HiddenOf = Callable[[Selection], frozenset[str]]
 # Calls whose rows have the labels of their argument's rows, but for the name.
-_KEEPS_LABELS = (frozenset(WINDOW_FUNCTIONS) | ROWWISE) - {"absent_over_time"}
+KEEPS_LABELS = (frozenset(WINDOW_FUNCTIONS) | ROWWISE) - {"absent_over_time"}
 # Without an annotation, whatever the samples are; the first also keep the name, so that no two series become equal.
 _QUIET_CALLS = frozenset({"first_over_time", "last_over_time"})
 _QUIET_REDUCTIONS = frozenset({"count", "group"})
@@ -146,7 +146,7 @@ def _rows(node: Node, kids: list[_Rows], selections: Mapping[VectorSelector, Sel
             return _named(kids[0]) if node.op == "-" else kids[0]
         case Aggregation():
             return _aggregated(node, kids[0])
-        case Call() if node.function.name in _KEEPS_LABELS:
+        case Call() if node.function.name in KEEPS_LABELS:
             rows = next(
                 (kid for arg, kid in zip(node.args, kids, strict=True) if arg.type in ("vector", "matrix")), None
             )
