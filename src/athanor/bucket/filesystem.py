@@ -34,16 +34,25 @@ class FilesystemBucket:
         self.is_remote = False
 
     def get(self, name: str) -> memoryview:
-        with self._opened(name) as fd:
+        fd = self._opened(name)
+        try:
             return self._read(fd, name, 0, os.fstat(fd).st_size)
+        finally:
+            os.close(fd)
 
     def get_range(self, name: str, at: int, length: int) -> memoryview:
-        with self._opened(name) as fd:
+        fd = self._opened(name)
+        try:
             return self._read(fd, name, at, length)
+        finally:
+            os.close(fd)
 
     def get_ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
-        with self._opened(name) as fd:
+        fd = self._opened(name)
+        try:
             return [self._read(fd, name, at, length) for at, length in ranges]
+        finally:
+            os.close(fd)
 
     def exists(self, name: str) -> bool:
         return bool(name) and os.path.isfile(self._path(name))
@@ -127,18 +136,14 @@ class FilesystemBucket:
             raise OperatorError(f"bucket {self.name}: object name {name!r} leaves the directory of the bucket")
         return f"{self.root}/{name}"
 
-    @contextlib.contextmanager
-    def _opened(self, name: str) -> Iterator[int]:
+    def _opened(self, name: str) -> int:
+        """A descriptor, for the caller to close."""
         if not name:
             raise OperatorError(f"bucket {self.name}: object name is empty")
         try:
-            fd = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
+            return os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise self._translated(error, name) from error
-        try:
-            yield fd
-        finally:
-            os.close(fd)
 
     def _read(self, fd: int, name: str, at: int, length: int) -> memoryview:
         try:

@@ -12,7 +12,7 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget
 from athanor.model.cancel import NEVER, CancelToken
-from athanor.model.select import Selection, SharedReads, Storage
+from athanor.model.select import Selection, Storage, shares_reads
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
 from athanor.promql.ast import Node, StringLiteral, children, unwrap
@@ -200,7 +200,7 @@ def _prepared(query: str | bytes, window: QueryWindow, options: EngineOptions, *
 
 
 def _hidden_labels(storage: Storage, selection: Selection) -> frozenset[str]:
-    return storage.sharing(selection).hidden_labels if isinstance(storage, SharedReads) else frozenset()
+    return storage.sharing(selection).hidden_labels if shares_reads(storage) else frozenset()
 
 
 def _check_depth(tree: Node) -> None:

@@ -18,7 +18,7 @@ from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget, OverBudget
 from athanor.model.matchers import Matcher
-from athanor.model.select import QueryContext, SelectHints, Selection, SharedReads, Storage
+from athanor.model.select import QueryContext, SelectHints, Selection, Storage, shares_reads
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
@@ -66,7 +66,7 @@ class Evaluation:
         self._workspace = Workspace()
         self._account = Account(budget)
         self._joint: JointReads | None = None
-        if isinstance(self._storage, SharedReads) and planner.settings.rules.shared_reads:
+        if shares_reads(self._storage) and planner.settings.rules.shared_reads:
             self._joint = JointReads(self._storage, runner, self._account, context)
 
     def vector(self, node: Node, grid: StepGrid) -> StepBlock:

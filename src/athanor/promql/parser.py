@@ -9,6 +9,7 @@ matchers, brackets, offset and @ speak of themselves.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import NoReturn
 
 from athanor.promql.ast import (
@@ -73,14 +74,23 @@ class _Frame:
 
 
 _PLAIN_MATCHING = Matching()
+MAX_KNOWN, MAX_KNOWN_BYTES = 256, 1024
 
 
 def parse(text: str | bytes, features: Features | None = None) -> Node:
     """The tree of a query whose types fit; raises ParseError at the first mistake."""
     raw = encode(text)
-    node = _Parser(TokenStream(raw, features or Features())).expression()
+    return (_known if len(raw) <= MAX_KNOWN_BYTES else _parsed)(raw, features or Features())
+
+
+def _parsed(raw: bytes, features: Features) -> Node:
+    node = _Parser(TokenStream(raw, features)).expression()
     check_types(node, raw)
     return node
+
+
+_known = lru_cache(MAX_KNOWN)(_parsed)
+"""Panels and rules ask the same again and again. Trees are frozen: many queries may hold one."""
 
 
 class _Parser:

@@ -39,6 +39,8 @@ Stage = Callable[[StepBlock, Workspace, Notes], StepBlock]
 Again = Callable[[LabelTable, U8, Notes], None]  # kind: of the cells that these series have
 WORKSPACE_BYTES = 20  # times and values of a sample, and a quarter that a workspace grows beyond what is asked
 Wanted = Literal["value", "time", "start", "smoothed"]
+INLINE_SAMPLES = 16_384
+"""A tile of so few is evaluated by the thread that has it: to hand it to another takes longer."""
 COUNTER_SUFFIXES = (b"_total", b"_sum", b"_count", b"_bucket")
 
 
@@ -314,6 +316,14 @@ class TileRunner:
                 except BaseException:
                     tile.drop()
                     raise
+                if not running and tile.n_samples_bound <= INLINE_SAMPLES:
+                    try:
+                        result = self._one(work, tile, budget, context)
+                    except BaseException:
+                        budget.give(n_bytes)
+                        raise
+                    yield result, n_bytes
+                    continue
                 running.append(_Running(tile, self._pool.submit(self._one, work, tile, budget, context), n_bytes))
                 while len(running) > self._n_threads + 1 or (running and running[0].future.done()):
                     yield self._next(running)

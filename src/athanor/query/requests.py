@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from urllib.parse import unquote_to_bytes
 
 import numpy as np
 
@@ -20,6 +21,7 @@ NO_STORE = (("Cache-Control", "no-store"),)
 _HEX_VALUES = np.full(256, -1, np.int16)
 _HEX_VALUES[list(b"0123456789")] = np.arange(10)
 _HEX_VALUES[list(b"abcdef")] = _HEX_VALUES[list(b"ABCDEF")] = np.arange(10, 16)
+SHORT_BYTES = 4096
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9a-fA-F]{2}).{0,2}", re.DOTALL)
 
 STATUS = {"bad_data": 400, "execution": 422, "canceled": 503, "timeout": 503, "internal": 500}
@@ -133,6 +135,8 @@ def _unescape_path(text: bytes) -> bytes:
     """Escapes become their bytes, what is no escape stays; as arrays, because a text may be nothing but escapes."""
     if b"%" not in text:
         return text
+    if len(text) <= SHORT_BYTES:
+        return unquote_to_bytes(text)
     raw = np.frombuffer(text + b"  ", np.uint8)
     at = np.flatnonzero(raw == ord("%"))
     high, low = _HEX_VALUES[raw[at + 1]], _HEX_VALUES[raw[at + 2]]

@@ -11,7 +11,7 @@ from athanor.model.arrays import I32, I64, U8, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.tables import COUNT, COUNTER, ENCODING_FLOAT_HISTOGRAM_ST, ChunkTable
 from athanor.store import chunk_kernels as kernels
-from athanor.store.partition import Parts, frugal_partition, partition
+from athanor.store.partition import MAX_WASTE_BYTES, Parts, frugal_partition, partition
 from athanor.store.request_limits import CallLimits
 
 ESTIMATED_CHUNK_BYTES = 16_000  # (Thanos' estimated-max-chunk-size)
@@ -49,9 +49,9 @@ class ChunkReader:
             raise DataError(f"{self._place(refs[bad])}: {reason}; restore or delete the block")
         if n and int(encoding.max()) == kernels.AGGREGATE_ENCODING:
             return self._expanded(arena, series, first_ms, last_ms, data_at, size, encoding, refs, aggregates)
-        unknown = np.flatnonzero((encoding < 1) | (encoding > ENCODING_FLOAT_HISTOGRAM_ST))
-        if unknown.size:
-            raise DataError(f"{self._place(refs[unknown[0]])}: unsupported chunk encoding {encoding[unknown[0]]}")
+        if n and not 1 <= int(encoding.min()) <= int(encoding.max()) <= ENCODING_FLOAT_HISTOGRAM_ST:
+            bad = int(np.argmax((encoding < 1) | (encoding > ENCODING_FLOAT_HISTOGRAM_ST)))
+            raise DataError(f"{self._place(refs[bad])}: unsupported chunk encoding {encoding[bad]}")
         plain = np.zeros(n, np.uint8)
         return ChunkTable(series, first_ms, last_ms, encoding, plain, np.zeros(n, np.uint64), data_at, size, arena)
 
@@ -79,11 +79,14 @@ class ChunkReader:
 
     def _fetch(self, refs: I64, limits: CallLimits) -> tuple[U8, I64, I64, I64]:
         """(arena, position and end of what was read for each chunk, its offset in the segment)."""
+        is_sorted = not (refs[1:] < refs[:-1]).any()
+        if is_sorted and refs.size and _lie_together(int(refs[0]), int(refs[-1])):
+            return self._fetch_together(refs, limits)
         segment, offset = refs >> 32, refs & 0xFFFFFFFF
         at, end = np.empty(refs.size, np.int64), np.empty(refs.size, np.int64)
         pieces: list[U8] = []
         n_held = 0
-        order = np.argsort(refs, kind="stable") if (refs[1:] < refs[:-1]).any() else np.arange(refs.size)
+        order = np.arange(refs.size) if is_sorted else np.argsort(refs, kind="stable")
         cuts = np.flatnonzero(np.diff(segment[order])) + 1
         for rows in np.split(order, cuts) if cuts.size else (order,):
             if not rows.size:
@@ -91,7 +94,7 @@ class ChunkReader:
             offsets = offset[rows]
             name, size = self._segment(int(segment[rows[0]]))
             if offsets[0] < MIN_CHUNK_OFFSET or offsets[-1] >= size:
-                raise DataError(f"block {self._block}: {name} of {size} bytes has no chunk at {offsets[-1]}")
+                raise self._no_chunk(name, size, int(offsets[-1]))
             stops = np.minimum(offsets + self._estimate, size)
             parts = frugal_partition(offsets, stops) if rows.size < 256 else partition(offsets, stops)
             base, found = self._read(name, parts, limits)
@@ -102,6 +105,19 @@ class ChunkReader:
         arena = pieces[0] if len(pieces) == 1 else np.concatenate(pieces) if pieces else np.empty(0, np.uint8)
         return arena, at, end, offset
 
+    def _fetch_together(self, refs: I64, limits: CallLimits) -> tuple[U8, I64, I64, I64]:
+        """``_fetch`` by one request, as of a few series whose chunks lie near each other; they are of one segment."""
+        first, last = int(refs[0]) & 0xFFFFFFFF, int(refs[-1]) & 0xFFFFFFFF
+        name, size = self._segment(int(refs[0]) >> 32)
+        if first < MIN_CHUNK_OFFSET or last >= size:
+            raise self._no_chunk(name, size, last)
+        length = min(last + self._estimate, size) - first
+        limits.fetched(length, "fetching chunks")
+        arena = as_bytes(self._bucket.get_range(name, first, length))
+        self._check_length(name, first, length, arena)
+        offset = refs & 0xFFFFFFFF
+        return arena, offset - first, np.full(refs.size, length, np.int64), offset
+
     def _read(self, name: str, parts: Parts, limits: CallLimits) -> tuple[I64, list[U8]]:
         """Where each part begins among the pieces, and the pieces."""
         limits.fetched(parts.n_bytes, "fetching chunks")
@@ -109,10 +125,7 @@ class ChunkReader:
         ranges = list(zip(parts.start.tolist(), sizes.tolist(), strict=True))
         pieces = [as_bytes(found) for found in self._bucket.get_ranges(name, ranges)]
         for (at, length), piece in zip(ranges, pieces, strict=True):
-            if piece.size != length:
-                raise DataError(
-                    f"block {self._block}: {name} gave {piece.size} of {length} bytes at {at}; the file changed"
-                )
+            self._check_length(name, at, length, piece)
         return np.cumsum(sizes) - sizes, pieces
 
     def _refetched(
@@ -131,10 +144,24 @@ class ChunkReader:
             arena = np.concatenate((arena, *pieces))
         return arena, at, end
 
+    def _check_length(self, name: str, at: int, length: int, piece: U8) -> None:
+        if piece.size != length:
+            raise DataError(
+                f"block {self._block}: {name} gave {piece.size} of {length} bytes at {at}; the file changed"
+            )
+
+    def _no_chunk(self, name: str, size: int, offset: int) -> DataError:
+        return DataError(f"block {self._block}: {name} of {size} bytes has no chunk at {offset}")
+
     def _segment(self, number: int) -> tuple[str, int]:
-        if number >= len(self._segments):
+        if not 0 <= number < len(self._segments):
             raise DataError(f"block {self._block}: segment index {number} out of range; restore or delete the block")
         return self._segments[number]
 
     def _place(self, ref: int) -> str:
         return f"block {self._block}: chunk at {int(ref) & 0xFFFFFFFF} of {self._segment(int(ref) >> 32)[0]}"
+
+
+def _lie_together(first: int, last: int) -> bool:
+    """Whether references from first to last are of one segment, and so near that one request wastes little."""
+    return first >> 32 == last >> 32 and last - first <= MAX_WASTE_BYTES

@@ -30,7 +30,6 @@ from athanor.store.blockset import LabelPairs
 from athanor.store.chunk_reader import MissingAggregate
 from athanor.store.hints import accepts_block, block_matchers
 from athanor.store.index_reader import IndexReader
-from athanor.store.label_overlay import LabelOverlay
 from athanor.store.metrics import StoreMetrics
 from athanor.store.prefetch import BlockFrames, PrefetchedFrames
 from athanor.store.request_limits import CallLimits, Exceeded
@@ -303,13 +302,13 @@ class Gateway:
         cancel: CancelToken,
         tenant: str,
     ) -> Iterator[bytes]:
-        overlays = [LabelOverlay(one.index.header, one.target.block.labels, query.without) for one in found]
         cuts = FrameCuts()
+        readers = [self._block_series(one, query, limits, budget, cancel, cuts) for one in found]
         sources = [
-            self._source(self._block_frames(one, overlay, query, limits, budget, cancel, cuts))
-            for one, overlay in zip(found, overlays, strict=True)
+            self._source(self._block_frames(one.target.block.ulid, reader))
+            for one, reader in zip(found, readers, strict=True)
         ]
-        if all(overlay.keeps_order for overlay in overlays):
+        if all(reader.keeps_order for reader in readers):
             merged = merge_block_sets(_by_labels(found, sources), budget)
         else:
             merged = merge_streams(sources, budget)
@@ -325,22 +324,21 @@ class Gateway:
     def _source(self, frames: Iterator[SeriesFrame]) -> BlockFrames:
         return BlockFrames(frames) if self._pool is None else PrefetchedFrames(frames, self._pool)
 
-    def _block_frames(
-        self,
-        expanded: Expanded,
-        overlay: LabelOverlay,
-        query: SeriesQuery,
-        limits: CallLimits,
-        budget: Budget,
-        cancel: CancelToken,
-        cuts: FrameCuts,
-    ) -> Iterator[SeriesFrame]:
+    @staticmethod
+    def _block_series(
+        expanded: Expanded, query: SeriesQuery, limits: CallLimits, budget: Budget, cancel: CancelToken, cuts: FrameCuts
+    ) -> BlockSeries:
         block = expanded.target.block
         refs = expanded.refs[: query.limit] if query.limit else expanded.refs
-        reader = BlockSeries(block.where, expanded.index, block.chunks, overlay, query, limits, budget, cancel, cuts)
-        head = f"receive series from {block.ulid}: "
+        return BlockSeries(
+            block.where, expanded.index, block.chunks, block.labels, refs, query, limits, budget, cancel, cuts
+        )
+
+    @staticmethod
+    def _block_frames(ulid: str, reader: BlockSeries) -> Iterator[SeriesFrame]:
+        head = f"receive series from {ulid}: "
         try:
-            yield from reader.frames(refs)
+            yield from reader.frames()
         except Exceeded as error:
             raise StatusError(error.code, head + _phase(error) + error.text) from None
         except OverBudget as error:

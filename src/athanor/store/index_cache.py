@@ -1,8 +1,8 @@
 """Pages of index files in memory, bounded in bytes: what postings and series entries are read from. And which series of
-a block matchers chose.
+a block matchers chose, and a few series of it with the places of their chunks.
 
 The originals cache posting lists and series entries one by one; a page serves the same purpose without an object for
-each series. No result, frame or sample is kept here: only bytes as they are in the bucket, and expanded postings.
+each series. No result, frame or sample is kept here, nor any chunk: only what the index says.
 """
 
 from __future__ import annotations
@@ -19,15 +19,25 @@ from athanor.model.arrays import I64, U8, U32, as_bytes
 from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher
 from athanor.model.metrics import Registry
+from athanor.store.labelled import KeptSeries
 from athanor.store.partition import Parts
 
 PAGE_BYTES = 16 * 1024
 POSTINGS, SERIES, EXPANDED = "Postings", "Series", "ExpandedPostings"
 ITEM_OVERHEAD_BYTES = 128  # key, links and header of a page in memory
 MATCHER_OVERHEAD_BYTES = 256  # objects of one matcher in a key
+KEPT_OVERHEAD_BYTES = 1536  # key and arrays of kept series
+
+KEPT_SERIES_MAX_BYTES = 64 * 1024  # larger items are not kept
 
 MatchersKey = tuple[tuple[str, str, str], ...]
 """Name, operator and value of each matcher: a matcher itself would keep a compiled expression alive."""
+
+SeriesKey = tuple[tuple[str, ...], bytes]
+"""Labels that are left out, and references."""
+Key = tuple[str, int | MatchersKey | SeriesKey]
+"""A block, and what is kept of it: a page, expanded postings, or series."""
+Item = bytes | U32 | KeptSeries
 
 
 def key_of(matchers: Sequence[Matcher]) -> MatchersKey:
@@ -39,7 +49,7 @@ class IndexCache:
 
     def __init__(self, max_bytes: int, registry: Registry) -> None:
         self.max_bytes = max_bytes
-        self._items: OrderedDict[tuple[str, int | MatchersKey], bytes | U32] = OrderedDict()
+        self._items: OrderedDict[Key, Item] = OrderedDict()
         self._held = 0
         self._lock = threading.Lock()
         kind = ("item_type",)
@@ -79,7 +89,12 @@ class IndexCache:
         found: U32 | None = self._get([(block, matchers)], EXPANDED)[0]
         return found
 
-    def _get(self, keys: Sequence[tuple[str, int | MatchersKey]], kind: str) -> list[Any]:
+    def get_series(self, block: str, key: SeriesKey) -> KeptSeries | None:
+        """A few series that were read before."""
+        found: KeptSeries | None = self._get([(block, key)], SERIES)[0]
+        return found
+
+    def _get(self, keys: Sequence[Key], kind: str) -> list[Any]:
         with self._lock:
             found = [self._items.get(key) for key in keys]
             for key, content in zip(keys, found, strict=True):
@@ -101,7 +116,12 @@ class IndexCache:
         if refs.nbytes + _key_bytes(matchers) <= self.max_bytes // 2:
             self._put({(block, matchers): refs})
 
-    def _put(self, items: Mapping[tuple[str, int | MatchersKey], bytes | U32]) -> None:
+    def put_series(self, block: str, key: SeriesKey, series: KeptSeries) -> None:
+        """Keep them, unless they take much room."""
+        if series.nbytes <= min(KEPT_SERIES_MAX_BYTES, self.max_bytes // 2):
+            self._put({(block, key): series})
+
+    def _put(self, items: Mapping[Key, Item]) -> None:
         with self._lock:
             for key, data in items.items():
                 self._drop(key)
@@ -111,7 +131,7 @@ class IndexCache:
                 self._drop(next(iter(self._items)))
                 self._evicted.inc()
 
-    def _drop(self, key: tuple[str, int | MatchersKey]) -> None:
+    def _drop(self, key: Key) -> None:
         data = self._items.pop(key, None)
         if data is not None:
             self._held -= _item_bytes(key, data)
@@ -123,12 +143,15 @@ class IndexCache:
                 self._drop(key)
 
 
-def _item_bytes(key: tuple[str, int | MatchersKey], data: bytes | U32) -> int:
-    content = len(data) if isinstance(data, bytes) else data.nbytes
-    return ITEM_OVERHEAD_BYTES + content + (0 if isinstance(key[1], int) else _key_bytes(key[1]))
+def _item_bytes(key: Key, data: Item) -> int:
+    if isinstance(data, bytes):
+        return ITEM_OVERHEAD_BYTES + len(data)
+    if isinstance(data, KeptSeries):
+        return KEPT_OVERHEAD_BYTES + data.nbytes
+    return ITEM_OVERHEAD_BYTES + data.nbytes + _key_bytes(key[1])
 
 
-def _key_bytes(matchers: MatchersKey) -> int:
+def _key_bytes(matchers: Any) -> int:
     return sum(MATCHER_OVERHEAD_BYTES + 4 * (len(name) + len(value)) for name, _, value in matchers)
 
 
@@ -149,6 +172,14 @@ class IndexFile:
     def keep_expanded(self, matchers: MatchersKey, refs: U32) -> None:
         """See ``IndexCache.put_expanded``."""
         self._cache.put_expanded(self._block, matchers, refs)
+
+    def series(self, key: SeriesKey) -> KeptSeries | None:
+        """See ``IndexCache.get_series``."""
+        return self._cache.get_series(self._block, key)
+
+    def keep_series(self, key: SeriesKey, series: KeptSeries) -> None:
+        """See ``IndexCache.put_series``."""
+        self._cache.put_series(self._block, key, series)
 
     def read(self, parts: Parts, kind: str) -> tuple[U8, I64, int]:
         """All parts in one arena: (arena, where each part begins in it, bytes fetched from the bucket).

@@ -15,6 +15,7 @@ from athanor.model.errors import DataError
 from athanor.model.matchers import Matcher
 from athanor.store import entry_kernels as kernels
 from athanor.store.index_cache import POSTINGS, SERIES, IndexFile, key_of
+from athanor.store.labelled import KeptSeries
 from athanor.store.partition import frugal_partition, partition
 from athanor.store.request_limits import CallLimits
 
@@ -63,6 +64,14 @@ class IndexReader:
 
         found = intersection([lists(group) for group in plan.groups])
         return difference(found, lists(plan.remove)) if plan.remove.size and found.size else found
+
+    def kept_series(self, refs: U32, without: tuple[str, ...]) -> KeptSeries | None:
+        """What an earlier request read of these series; without: labels that were left out of theirs."""
+        return self._file.series((without, refs.tobytes()))
+
+    def keep_series(self, refs: U32, without: tuple[str, ...], series: KeptSeries) -> None:
+        """For later requests."""
+        self._file.keep_series((without, refs.tobytes()), series)
 
     def series(self, refs: U32, span_ms: tuple[int, int], limits: CallLimits) -> SeriesEntries:
         """The entries of these references (ascending) with the chunks that touch the closed span."""
