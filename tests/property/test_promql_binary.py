@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from athanor.kernel import labels
 from athanor.model.tables import FLOAT, HISTOGRAM, HistogramLayouts, Histograms, StepBlock, StepGrid, label_table
 from athanor.promql import blocks
 from athanor.promql.ast import Matching
-from athanor.promql.binary import scalar_scalar, unary_minus, vector_scalar, vector_vector
+from athanor.promql.binary import Room, scalar_scalar, unary_minus, vector_scalar, vector_vector
 from athanor.promql.errors import QueryError
 from athanor.promql.notes import Notes
 from tests.conformance.histogram_rows import table_of
@@ -248,6 +249,46 @@ def test_matched_series_combine_like_single_samples_at_each_step(pair, op, match
     )
     if result is not None:
         assert result.drop_name.tolist() == [return_bool and delayed] * len(result.labels)
+
+
+def outcome(evaluate):
+    try:
+        result = evaluate()
+    except QueryError as error:
+        return str(error)
+    table = [tuple(result.labels.pairs(i)) for i in range(len(result.labels))]
+    return table, result.kind.tolist(), np.where(result.kind == 1, result.values, 0.0).tobytes()
+
+
+def copied(source):
+    return blocks.with_data(source, source.values.copy(), source.kind.copy())
+
+
+@settings(max_examples=600, deadline=None)
+@given(sides(), st.sampled_from(OPERATORS), MATCHINGS, st.booleans(), st.sampled_from(["two", "one", "crossed"]))
+def test_an_answer_may_stand_where_a_side_was(pair, op, matching, return_bool, cells):
+    lhs, rhs = pair
+    if matching.card == "one-to-one":
+        matching = Matching("one-to-one", matching.on, matching.labels)
+    left, right = copied(lhs), copied(rhs)
+    if cells == "one":
+        rhs, right = lhs, left
+    elif cells == "crossed":
+        # Both sides have the same cells, but those of one series belong to another one on the right.
+        turned = labels.take(lhs.labels, np.roll(np.arange(len(lhs.labels)), 1))
+        rhs = blocks.block(lhs.grid, turned, lhs.values, lhs.kind)
+        right = blocks.block(lhs.grid, turned, left.values, left.kind)
+    wanted = outcome(lambda: vector_vector(op, lhs, rhs, matching, return_bool, Notes(), 0, False))
+    reserved = []
+    room = Room(lambda: reserved.append(1), left=True, right=True)
+    got = outcome(lambda: vector_vector(op, left, right, matching, return_bool, Notes(), 0, False, room=room))
+    assert got == wanted
+    assert len(reserved) <= 1
+    if cells == "two" or reserved:
+        untouched = [(lhs, left)] * (matching.card == "one-to-many" or bool(reserved))
+        untouched += [(rhs, right)] * (matching.card != "one-to-many" or bool(reserved))
+        for before, after in untouched:
+            assert before.values.tobytes() == after.values.tobytes() and before.kind.tobytes() == after.kind.tobytes()
 
 
 @settings(max_examples=300, deadline=None)

@@ -7,7 +7,8 @@ signature has several rows on a side do steps matter: the rows may alternate in 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -116,6 +117,50 @@ def unary_minus(source: StepBlock, delayed: bool) -> StepBlock:
     return _without_name(negated, delayed)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a match writes its cells: over those of a side that nobody reads any more, or into new ones, for which it
+    calls `reserve` first.
+
+    left, right: the side may be written over. A row of the answer then takes the place of a row of the "many" side
+    that was read before it, or at the same time.
+    """
+
+    reserve: Callable[[], None]
+    left: bool = False
+    right: bool = False
+
+    def may_overwrite(self, op: str, lhs: StepBlock, rhs: StepBlock, matching: Matching) -> bool:
+        """Whether it can be, before the rows are known."""
+        many, is_free = (rhs, self.right) if matching.card == "one-to-many" else (lhs, self.left)
+        if not is_free or op in SET_OPERATORS or op in TRIMS or many.grid.n == 1:
+            return False
+        if matching.fill_lhs is not None or matching.fill_rhs is not None or has_cells(lhs) or has_cells(rhs):
+            return False
+        cells_ = (many.values, many.kind)
+        return many.values.shape[1] == many.grid.n and all(c.flags.c_contiguous and c.flags.writeable for c in cells_)
+
+    def cells(self, pairs: Pairs, matching: Matching) -> tuple[F64, U8]:
+        """Cells for these pairs."""
+        rows, values, kind = pairs.left, pairs.left_values, pairs.left_kind
+        if matching.card == "one-to-many":
+            rows, values, kind = pairs.right, pairs.right_values, pairs.right_kind
+        if (rows[1:] <= rows[:-1]).any() or _cross(pairs):
+            self.reserve()
+            return _new_cells(rows.size, values.shape[1])
+        return values[: rows.size], kind[: rows.size]
+
+
+def _cross(pairs: Pairs) -> bool:
+    """Whether a cell of one side may be that of another pair on the other: selectors that are read together may have
+    the same cells."""
+    values, kinds = (pairs.left_values, pairs.right_values), (pairs.left_kind, pairs.right_kind)
+    if not np.may_share_memory(*values) and not np.may_share_memory(*kinds):
+        return False
+    places = [[array.ctypes.data for array in side] for side in (values, kinds)]
+    return any(left != right for left, right in places) or not np.array_equal(pairs.left, pairs.right)
+
+
 def vector_vector(
     op: str,
     lhs: StepBlock,
@@ -126,8 +171,14 @@ def vector_vector(
     at: int,
     delayed: bool,
     since_3_10: bool = True,
+    room: Room | None = None,
 ) -> StepBlock:
-    """Series of two sides by their labels, or a set operation. since_3_10: word errors as Prometheus 3.10 and later."""
+    """Series of two sides by their labels, or a set operation. since_3_10: word errors as Prometheus 3.10 and later.
+    room: where the cells of the answer go, None: anywhere."""
+    room = room or Room(lambda: None)
+    may_overwrite = room.may_overwrite(op, lhs, rhs, matching)
+    if not may_overwrite:
+        room.reserve()
     lhs, rhs = blocks.full_width(lhs), blocks.full_width(rhs)
     if op in SET_OPERATORS:
         return _set_operation(op, lhs, rhs, matching)
@@ -138,6 +189,9 @@ def vector_vector(
     if (not len(lhs.labels) and not len(rhs.labels)) or (not filled and not (len(lhs.labels) and len(rhs.labels))):
         return blocks.empty_block(lhs.grid)
     sides = signatures(lhs, rhs, matching)
+    if may_overwrite and np.bincount(sides.left if matching.card == "one-to-many" else sides.right).max() > 1:
+        room.reserve()  # several rows of the one side become one, beside them
+        may_overwrite = False
 
     def steps() -> U8:
         return _steps_to_check(lhs, rhs, filled)
@@ -158,7 +212,8 @@ def vector_vector(
             raise QueryError(f"multiple matches for labels: {_MATCHES[matching.card]}")
     if on_one_side is not None:
         raise one_side_error(sides, matching, on_one_side, since_3_10)
-    values, kind = _evaluate(op, pairs, return_bool, lhs.grid.n)
+    cells_ = room.cells(pairs, matching) if may_overwrite else _new_cells(pairs.left.size, lhs.grid.n)
+    values, kind = _evaluate(op, pairs, return_bool, cells_)
     histograms = None
     if native:
         histograms = combine(op, *_sides(pairs, lhs, rhs), "left", return_bool, values, kind, notes, at)
@@ -197,8 +252,8 @@ def _steps_to_check(lhs: StepBlock, rhs: StepBlock, filled: bool) -> U8:
     return ((left | right) if filled else (left & right)).astype(np.uint8)
 
 
-def _evaluate(op: str, pairs: Pairs, return_bool: bool, n_steps: int) -> tuple[F64, U8]:
-    values, kind = _new_cells(pairs.left.size, n_steps)
+def _evaluate(op: str, pairs: Pairs, return_bool: bool, out: tuple[F64, U8]) -> tuple[F64, U8]:
+    values, kind = out
     number = 0 if op in TRIMS else _NUMBER[op]
     kernels.pair_rows(
         number, int(return_bool), pairs.left_values, pairs.left_kind, pairs.left, pairs.right_values, pairs.right_kind,

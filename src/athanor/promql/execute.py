@@ -25,7 +25,7 @@ from athanor.promql import blocks, plan
 from athanor.promql.account import Account
 from athanor.promql.aggregate import select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
-from athanor.promql.binary import scalar_scalar, vector_vector
+from athanor.promql.binary import Room, scalar_scalar, vector_vector
 from athanor.promql.duration_value import go_max, go_min
 from athanor.promql.functions import FUNCTIONS, scalar_of
 from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
@@ -310,13 +310,37 @@ class Evaluation:
     def _match(self, operator: plan.Match) -> Recursive[Held]:
         left, left_held = yield self._vector(operator.inputs[0])
         right, right_held = yield self._vector(operator.inputs[1])
-        held = self._account.take_for(operator, max(len(left.labels), len(right.labels)))
+        reserved: list[int] = []
+
+        def reserve() -> None:
+            reserved.append(self._account.take_for(operator, max(len(left.labels), len(right.labels))))
+
+        is_free = self._is_free(operator, 0), self._is_free(operator, 1)
         result = vector_vector(
             operator.op, left, right, operator.matching, operator.return_bool, self._notes, operator.at,
-            self._settings.delayed, self._settings.since_3_10,
+            self._settings.delayed, self._settings.since_3_10, Room(reserve, *is_free),
         )  # fmt: skip
-        self._account.give(left_held + right_held)
-        return result, held
+        if reserved:
+            self._account.give(left_held + right_held)
+            return result, reserved[0]
+        # The result stands where one side was.
+        if left is right:
+            self._shared.pop(operator.inputs[0], None)
+        many, other = (right_held, left_held) if operator.matching.card == "one-to-many" else (left_held, right_held)
+        self._account.give(other)
+        return result, many
+
+    def _is_free(self, operator: plan.Match, side: int) -> bool:
+        """Whether nothing but this operator reads the cells of a side: those of a selector, evaluated in tiles. What
+        is made of another block may have its cells."""
+        child = operator.inputs[side]
+        if not child.streams or self._planner.n_uses(child) != operator.inputs.count(child):
+            return False
+        while child.inputs:
+            child = child.inputs[0]
+            if self._planner.is_shared(child):
+                return False
+        return True
 
     # ---- scalars
 

@@ -114,6 +114,10 @@ class Planner:
         """Whether the operator stands in more than one place of what was planned so far."""
         return self._uses[operator] > 1
 
+    def n_uses(self, operator: Operator) -> int:
+        """In how many places of what was planned so far the operator stands."""
+        return self._uses[operator]
+
     def _vector(self, node: Node, grid: StepGrid) -> Recursive[Operator]:
         node = value_node(node)
         key = self._numbers.get(node, -1), grid

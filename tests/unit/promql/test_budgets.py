@@ -124,3 +124,25 @@ def test_a_table_of_histograms_is_in_the_budget_as_long_as_something_refers_to_i
         assert held_bytes >= n_cells * (8 * n_buckets + 45)
         del block
         assert budget.held_bytes < held_bytes - n_cells * 8 * n_buckets
+
+
+BLOCK_BYTES = FLOATS * N_STEPS * 9  # a value and whether there is one
+
+
+@pytest.mark.parametrize(
+    ("query", "n_blocks"),
+    [
+        ("x / on (job, i) x", 1),
+        ("x - x", 1),
+        ("x / on (job, i) (x offset 1m)", 2),
+        ("x / on (job) group_left () sum by (job) (x)", 1),
+        ("sum by (job) (x) / on (job) group_right () x", 1),
+        # A block that is read elsewhere, or made of one, is not written over.
+        ("x / on (job, i) x or x", 4),
+        ("-x / on (job, i) x", 3),
+    ],
+)
+def test_what_two_sides_make_stands_where_one_of_them_was(engine, storage, query, n_blocks):
+    with Budget(1 << 40) as budget:
+        ask(engine, storage, query, budget)
+        assert (n_blocks - 0.1) * BLOCK_BYTES < budget.peak_bytes < (n_blocks + 0.6) * BLOCK_BYTES
