@@ -17,6 +17,7 @@ from athanor.model.tables import StepBlock
 from athanor.promql import binary_kernels as kernels
 from athanor.promql import blocks
 from athanor.promql.ast import SET_OPERATORS, TRIMS, Matching
+from athanor.promql.duration_value import go_max, go_min
 from athanor.promql.errors import QueryError
 from athanor.promql.histogram_binary import Side, combine, compatible, without_failures
 from athanor.promql.histograms import cells, has_cells, scaled
@@ -49,6 +50,18 @@ def scalar_scalar(op: str, a: F64, b: F64) -> F64:
     out = np.empty(a.size)
     kernels.scalars(_NUMBER[op], np.ascontiguousarray(a), np.ascontiguousarray(b), out)
     return out
+
+
+def scalar_operator(op: str, sides: tuple[F64, ...]) -> F64:
+    """float64[n]: an operator of duration arithmetic or of scalars."""
+    match op:
+        case "neg":
+            return -sides[0]
+        case "max_of" | "min_of":
+            choose: Callable[[float, float], float] = go_max if op == "max_of" else go_min
+            return np.array([choose(a, b) for a, b in zip(sides[0].tolist(), sides[1].tolist(), strict=True)])
+        case _:
+            return scalar_scalar(op, sides[0], sides[1])
 
 
 def _new_cells(n_rows: int, n_steps: int) -> tuple[F64, U8]:
@@ -286,4 +299,4 @@ def _joined(lhs: StepBlock, added: StepBlock) -> StepBlock:
     return blocks.merge_equal(blocks.concat_blocks(lhs.grid, [lhs, added]))
 
 
-__all__ = ["scalar_scalar", "unary_minus", "vector_scalar", "vector_vector"]
+__all__ = ["Room", "scalar_operator", "scalar_scalar", "unary_minus", "vector_scalar", "vector_vector"]

@@ -17,6 +17,7 @@ from athanor.promql.errors import QueryError
 
 # What "dropping the metric name" removes (prometheus schema/labels.go).
 NAME_LABELS = ("__name__", "__type__", "__unit__")
+CELL_BYTES = 9  # a value and its kind
 SAME_LABELSET = "vector cannot contain metrics with the same labelset"
 
 
@@ -26,6 +27,11 @@ def block(grid: StepGrid, labels_: LabelTable, values: F64, kind: U8) -> StepBlo
 
 def empty_block(grid: StepGrid) -> StepBlock:
     return block(grid, labels.empty_sets(0), np.empty((0, grid.n)), np.empty((0, grid.n), np.uint8))
+
+
+def one_series(grid: StepGrid, scalar: F64) -> StepBlock:
+    """A series without labels that has the scalar's value at each step."""
+    return block(grid, labels.empty_sets(1), scalar[None, :].copy(), np.ones((1, grid.n), np.uint8))
 
 
 def with_data(source: StepBlock, values: F64, kind: U8) -> StepBlock:

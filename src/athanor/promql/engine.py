@@ -17,7 +17,7 @@ from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
 from athanor.promql.ast import Node, StringLiteral, children, unwrap
 from athanor.promql.errors import QueryError
-from athanor.promql.execute import Evaluation, one_series
+from athanor.promql.execute import Evaluation
 from athanor.promql.explain import Explained, explain
 from athanor.promql.features import Features
 from athanor.promql.histogram_memory import charged_to
@@ -222,7 +222,7 @@ def _answer(
         scalar = evaluation.scalar(tree, grid)
         if not is_range:
             return Result("scalar", grid, notes, query, scalar=scalar)
-        return Result("matrix", grid, notes, query, parts=(one_series(grid, scalar),))
+        return Result("matrix", grid, notes, query, parts=(blocks.one_series(grid, scalar),))
     if tree.type == "matrix":
         table, samples = evaluation.matrix(tree, grid)
         return Result("matrix", grid, notes, query, labels=table, samples=samples)

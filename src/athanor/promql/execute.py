@@ -7,9 +7,8 @@ several operators read stays until the query ends.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,21 +16,19 @@ import numpy as np
 from athanor.kernel import labels
 from athanor.model.arrays import F64
 from athanor.model.budget import Budget, OverBudget
-from athanor.model.matchers import Matcher
-from athanor.model.select import QueryContext, SelectHints, Selection, Storage, shares_reads
+from athanor.model.select import QueryContext, Storage, shares_reads
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.model.workspace import Workspace
 from athanor.promql import blocks, plan
 from athanor.promql.account import Account
 from athanor.promql.aggregate import select_aggregate
 from athanor.promql.ast import MatrixSelector, Node, Subquery, unwrap
-from athanor.promql.binary import Room, scalar_scalar, vector_vector
-from athanor.promql.duration_value import go_max, go_min
+from athanor.promql.binary import Room, scalar_operator, vector_vector
 from athanor.promql.functions import FUNCTIONS, scalar_of
-from athanor.promql.info import Enrichment, are_info_series, info_matchers, read_times
+from athanor.promql.info import Enrichment, are_info_series, info_matchers, info_source
 from athanor.promql.joint import JointReads
 from athanor.promql.notes import Notes
-from athanor.promql.plan import CELL_BYTES, Equal, Operator
+from athanor.promql.plan import Equal, Operator
 from athanor.promql.planner import Planner
 from athanor.promql.range_vectors import no_samples, read_range
 from athanor.promql.recursion import Recursive, run
@@ -130,7 +127,7 @@ class Evaluation:
                 return blocks.empty_block(operator.grid), 0
             case plan.FromScalar():
                 scalar = yield self._scalar(operator.scalars[0])
-                return one_series(operator.grid, scalar), self._account.take_for(operator, 1)
+                return blocks.one_series(operator.grid, scalar), self._account.take_for(operator, 1)
             case plan.Apply() if len(operator.inputs) != 1:
                 return (yield from self._apply_to_many(operator))
             case _:
@@ -249,7 +246,8 @@ class Evaluation:
         matchers = info_matchers(labels.take(base.labels, np.flatnonzero(~are_info)), operator.selector)
         infos, infos_held = blocks.empty_block(operator.grid), 0
         if matchers is not None:
-            source = _info_source(operator, matchers)
+            read = InstantRead(operator.grid, operator.first_ms, operator.step_ms, operator.lookback_ms, "time")
+            source = info_source(read, matchers, operator.around_ms)
             if self._statistics is not None:
                 source = replace(source, leaf=self._statistics.leaf(operator, source.leaf))
             infos, infos_held = self._collected(operator, source)
@@ -302,7 +300,7 @@ class Evaluation:
         if self._statistics is not None:
             self._statistics.in_pieces(operator, plans)
         n_rows = sum(len(p.labels) for p in parts)
-        held = self._account.take(f"{operator.name} of {n_rows} rows, joined", n_rows * grid.n * CELL_BYTES)
+        held = self._account.take(f"{operator.name} of {n_rows} rows, joined", n_rows * grid.n * blocks.CELL_BYTES)
         result = blocks.join_steps(grid, parts)
         self._account.give(before)
         return result, held
@@ -374,7 +372,7 @@ class Evaluation:
                 return np.full(grid.n, once[0])
             case plan.ScalarOperator():
                 sides = yield self._scalars(operator)
-                return _combined(operator.op, sides)
+                return scalar_operator(operator.op, sides)
             case _:
                 raise AssertionError(f"BUG: {type(operator).__name__} is no scalar")
 
@@ -407,30 +405,5 @@ def _settled(operator: Operator, block: StepBlock) -> StepBlock:
     return block
 
 
-def _info_source(operator: plan.Info, matchers: tuple[Matcher, ...]) -> RowSource:
-    grid, lookback_ms = operator.grid, operator.lookback_ms
-    last_ms = operator.first_ms + (grid.n - 1) * operator.step_ms
-    hints = SelectHints(step_ms=grid.step_ms, func="info")
-    selection = Selection(matchers, operator.first_ms - lookback_ms + 1, last_ms, hints, operator.around_ms)
-    read = InstantRead(grid, operator.first_ms, operator.step_ms, lookback_ms, "time")
-    return RowSource(selection, partial(read_times, read), (), grid.n * CELL_BYTES)
-
-
-def one_series(grid: StepGrid, scalar: F64) -> StepBlock:
-    """A series without labels that has the scalar's value at each step."""
-    return blocks.block(grid, labels.empty_sets(1), scalar[None, :].copy(), np.ones((1, grid.n), np.uint8))
-
-
 def _n_groups(grouping: tuple[str, ...], without: bool, table: LabelTable) -> int:
     return len(labels.group(table, grouping, not without)[1])
-
-
-def _combined(op: str, sides: tuple[F64, ...]) -> F64:
-    match op:
-        case "neg":
-            return -sides[0]
-        case "max_of" | "min_of":
-            choose: Callable[[float, float], float] = go_max if op == "max_of" else go_min
-            return np.array([choose(a, b) for a, b in zip(sides[0].tolist(), sides[1].tolist(), strict=True)])
-        case _:
-            return scalar_scalar(op, sides[0], sides[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,14 +12,16 @@ from athanor.kernel import labels
 from athanor.model.arrays import B1, I64
 from athanor.model.errors import DataError
 from athanor.model.matchers import METRIC_NAME, Matcher, MatchType
+from athanor.model.select import SelectHints, Selection
 from athanor.model.tables import HISTOGRAM, LabelTable, Samples, StepBlock
 from athanor.model.workspace import Workspace
 from athanor.promql import info_kernels as kernels
 from athanor.promql.ast import Call, Node, Subquery, VectorSelector, children
+from athanor.promql.blocks import CELL_BYTES
 from athanor.promql.errors import QueryError
 from athanor.promql.matching import label_text
 from athanor.promql.notes import Notes
-from athanor.promql.rows import InstantRead
+from athanor.promql.rows import InstantRead, RowSource
 
 IDENTIFYING = ("instance", "job")
 _SPECIAL = frozenset("\\.+*?()|[]{}^$")
@@ -65,6 +68,14 @@ def reference(node: Node) -> tuple[int | None, int]:
                 offset_ms += inner.offset_ms
         stack.extend((kid, at_ms, offset_ms) for kid in reversed(children(inner)))
     return None, 0
+
+
+def info_source(read: InstantRead, matchers: tuple[Matcher, ...], around_ms: tuple[int, int] | None) -> RowSource:
+    """What reads the info series. around_ms: of the selections of the query."""
+    last_ms = read.first_ms + (read.grid.n - 1) * read.step_ms
+    hints = SelectHints(step_ms=read.grid.step_ms, func="info")
+    selection = Selection(matchers, read.first_ms - read.lookback_ms + 1, last_ms, hints, around_ms)
+    return RowSource(selection, partial(read_times, read), (), read.grid.n * CELL_BYTES)
 
 
 def read_times(read: InstantRead, table: LabelTable, samples: Samples, workspace: Workspace, notes: Notes) -> StepBlock:

@@ -17,7 +17,7 @@ from athanor.model.workspace import Workspace
 from athanor.promql import blocks
 from athanor.promql.account import Account
 from athanor.promql.notes import Notes
-from athanor.promql.plan import CELL_BYTES, Operator
+from athanor.promql.plan import Operator
 from athanor.promql.rows import RowSource, TileRunner
 from athanor.promql.rules.shared_reads import SharedRead, shared_reads
 from athanor.promql.sinks import Held, sink_of
@@ -147,6 +147,6 @@ class JointReads:
         tiles = self._storage.select_shared(read.wide, selections, budget, self._context)
         with closing(self._runner.map(tiles, work, work.row_bytes, budget, self._context)) as done:
             for results, held in done:
-                kept = [block.values.size * CELL_BYTES for block, _ in results]
+                kept = [block.values.size * blocks.CELL_BYTES for block, _ in results]
                 budget.give(held - sum(kept))
                 yield list(zip(results, kept, strict=True))

@@ -15,11 +15,10 @@ from athanor.model.matchers import Matcher
 from athanor.model.select import Selection
 from athanor.model.tables import StepGrid
 from athanor.promql.ast import Aggregation, Call, Matching
+from athanor.promql.blocks import CELL_BYTES
 from athanor.promql.extended import Extended
 from athanor.promql.info import InfoSelector
 from athanor.promql.rows import Wanted
-
-CELL_BYTES = 9  # a value and its kind
 
 
 class Kind(Enum):

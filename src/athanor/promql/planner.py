@@ -30,11 +30,12 @@ from athanor.promql.ast import (
     VectorSelector,
     unwrap,
 )
+from athanor.promql.blocks import CELL_BYTES
 from athanor.promql.errors import QueryError
 from athanor.promql.extended import Extended, check_extension
 from athanor.promql.functions import ROWWISE
 from athanor.promql.info import info_selector, reference
-from athanor.promql.plan import CELL_BYTES, Equal, Kind, Operator
+from athanor.promql.plan import Equal, Kind, Operator
 from athanor.promql.recursion import Recursive, run
 from athanor.promql.rows import Wanted
 from athanor.promql.rules import Rules

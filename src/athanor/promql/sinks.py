@@ -14,7 +14,7 @@ from athanor.promql.aggregate import Reduction
 from athanor.promql.functions import absent, absent_labels
 from athanor.promql.gostrings import quote
 from athanor.promql.notes import Notes
-from athanor.promql.plan import CELL_BYTES, Operator
+from athanor.promql.plan import Operator
 
 Held = tuple[StepBlock, int]
 
@@ -76,7 +76,7 @@ class CollectSink:
 
     def __init__(self, operator: Operator, account: Account) -> None:
         self._operator, self._account = operator, account
-        self._row_bytes = operator.grid.n * CELL_BYTES
+        self._row_bytes = operator.grid.n * blocks.CELL_BYTES
         self._parts: list[StepBlock] = []
         self._held = 0
 
