@@ -21,7 +21,6 @@ from collections.abc import Callable
 
 from tests.differential.generate import (
     ARITHMETIC,
-    AT_INSIDE_AT,
     COMPARISONS,
     ELEMENTWISE,
     ILL_CONDITIONED,
@@ -177,6 +176,6 @@ def live_questions() -> list[Question]:
         start_ms = T0_MS + rng.randrange(n // 10, n) * GRID_MS + AFTER_GRID_MS
         step_ms = 0 if rng.random() < 0.5 else rng.choice((15_000, 30_000, 45_000, 60_000))
         end_ms = start_ms + step_ms * rng.randrange(1, 8)
-        if not (ILL_CONDITIONED.search(query) or AT_INSIDE_AT.search(query)):
+        if not ILL_CONDITIONED.search(query):
             found[Question(query, start_ms, end_ms, step_ms)] = None
     return list(found)

@@ -16,6 +16,7 @@ from athanor.model.select import Selection, Storage, shares_reads
 from athanor.model.tables import LabelTable, Samples, StepBlock, StepGrid
 from athanor.promql import blocks
 from athanor.promql.ast import Node, StringLiteral, children, unwrap
+from athanor.promql.at_times import at_shifts
 from athanor.promql.errors import QueryError
 from athanor.promql.execute import Evaluation
 from athanor.promql.explain import Explained, explain
@@ -174,7 +175,8 @@ class Engine:
             selections = with_conditions(tree, selections, partial(_hidden_labels, storage))
         if options.rules.projection:
             selections = with_projections(tree, selections)
-        planner = Planner(tree, selections, settings, budget.take)
+        shifts = at_shifts(tree, window.first_ms, options.default_step_ms)
+        planner = Planner(tree, selections, settings, budget.take, shifts)
         statistics = Statistics(budget) if measure else None
         evaluation = Evaluation(storage, self._runner, planner, budget, QueryRun(cancel, notes), notes, statistics)
         with charged_to(budget, cancel.check):

@@ -30,6 +30,7 @@ from athanor.promql.ast import (
     VectorSelector,
     unwrap,
 )
+from athanor.promql.at_times import first_step_ms
 from athanor.promql.blocks import CELL_BYTES
 from athanor.promql.errors import QueryError
 from athanor.promql.extended import Extended, check_extension
@@ -91,13 +92,14 @@ def value_node(node: Node) -> Node:
 class Planner:
     """Plans of one query's nodes. reserve: asks the budget for what planning itself makes possible.
 
-    places: the operator that gives the value of a node, as it was planned first.
+    shifts: see ``at_times``. places: the operator that gives the value of a node, as it was planned first.
     """
 
     root: Node
     selections: Mapping[VectorSelector, Selection]
     settings: Settings
     reserve: Callable[[str, int], None]
+    shifts: Mapping[Node, int] = field(default_factory=dict)
     places: dict[Node, Operator] = field(init=False, default_factory=dict)
     _numbers: dict[Node, int] = field(init=False, default_factory=dict)
     _made: dict[tuple[int, StepGrid], Operator] = field(init=False, default_factory=dict)
@@ -105,7 +107,7 @@ class Planner:
 
     def __post_init__(self) -> None:
         if self.settings.rules.equal_parts:
-            self._numbers = structures(self.root, self.selections)
+            self._numbers = structures(self.root, self.selections, self.shifts)
 
     def plan(self, node: Node, grid: StepGrid) -> Operator:
         """The plan of a vector or scalar node at these steps."""
@@ -167,7 +169,7 @@ class Planner:
     def _place(self, node: VectorSelector | Subquery, grid: StepGrid) -> tuple[int, int]:
         """Where the node's windows end: first and step in ms; with `@` they all end at the same time."""
         if node.timestamp_ms is not None:
-            return node.timestamp_ms - node.offset_ms, 0
+            return node.timestamp_ms - node.offset_ms + self.shifts.get(node, 0), 0
         return grid.first_ms - node.offset_ms, grid.step_ms
 
     def _read(self, node: VectorSelector, grid: StepGrid, wanted: Wanted) -> Operator:
@@ -186,7 +188,9 @@ class Planner:
         if isinstance(node, Subquery):
             first_ms, step_ms = self._place(node, grid)
             last_ms = first_ms + (grid.n - 1) * step_ms
-            return Range(first_ms, step_ms, node.range_ms, inner_grid=self._inner_grid(node, first_ms, last_ms))
+            inner = self._inner_grid(node, first_ms, last_ms)
+            # compat: its steps move with its @, the windows over them do not (promql/engine.go evalSubquery)
+            return Range(first_ms - self.shifts.get(node, 0), step_ms, node.range_ms, inner_grid=inner)
         selector = node.selector
         extended = None
         if selector.anchored or selector.smoothed:
@@ -199,7 +203,7 @@ class Planner:
         step_ms = node.step_ms if node.step_ns else self.settings.default_step_ms
         if step_ms <= 0:
             raise QueryError("unexpected error: runtime error: integer divide by zero")
-        inner_first = ((first_ms - node.range_ms) // step_ms + 1) * step_ms
+        inner_first = first_step_ms(node, first_ms, step_ms)
         inner_last = last_ms // step_ms * step_ms
         if inner_last < inner_first:
             return None

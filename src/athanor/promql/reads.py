@@ -124,18 +124,3 @@ def _range_of(node: VectorSelector, scope: _Scope, window: QueryWindow, lookback
     if node.smoothed:
         last_ms += lookback_ms
     return first_ms - node.offset_ms, last_ms - node.offset_ms
-
-
-def effective_offset_ms(node: VectorSelector | Subquery, enclosing: Sequence[Subquery], eval_first_ms: int) -> int:
-    """The offset to use at evaluation: `@` becomes one, corrected by the enclosing subqueries (outermost first)."""
-    if node.timestamp_ms is None:
-        return node.offset_ms
-    around_ns = 0
-    for subquery in enclosing:
-        if subquery.timestamp_ms is None:
-            around_ns += subquery.offset_ns
-        else:
-            around_ns = subquery.offset_ns
-    at_ms = next((s.timestamp_ms for s in reversed(enclosing) if s.timestamp_ms is not None), None)
-    around_ms = ms_of_ns(around_ns) + (0 if at_ms is None else eval_first_ms - at_ms)
-    return node.offset_ms + (eval_first_ms - node.timestamp_ms) - around_ms

@@ -22,9 +22,9 @@ def _named(name: str, i: int) -> str:
     return f'{name}{{job="{"ab"[i % 2]}", i="{i:03}"}}'
 
 
-def loaded(lines: list[str], tile_size: int) -> MemoryStorage:
+def loaded(lines: list[str], tile_size: int, every: str = "1m") -> MemoryStorage:
     """A storage that hands these series out in tiles of so many."""
-    (command,) = parse_script("\n".join(["load 1m", *lines]) + "\n")
+    (command,) = parse_script("\n".join([f"load {every}", *lines]) + "\n")
     assert isinstance(command, Load)
     storage = MemoryStorage(tile_size=tile_size)
     storage.load(command)

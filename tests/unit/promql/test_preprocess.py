@@ -6,11 +6,9 @@ import pytest
 
 from athanor.promql.ast import (
     Aggregation,
-    Call,
     Node,
     NumberLiteral,
     StepInvariant,
-    Subquery,
     VectorSelector,
     children,
     walk,
@@ -20,7 +18,7 @@ from athanor.promql.features import Features
 from athanor.promql.parser import parse
 from athanor.promql.preprocess import QueryWindow, preprocess, require_range_type
 from athanor.promql.printer import text
-from athanor.promql.reads import effective_offset_ms, selector_reads, time_span
+from athanor.promql.reads import selector_reads, time_span
 
 ALL = Features.all()
 WINDOW = QueryWindow(1_000_000, 2_000_000, 15_000)
@@ -201,22 +199,6 @@ def test_the_span_covers_all_selectors_and_is_zero_without_any() -> None:
     assert time_span(()) == (0, 0)
     # Thanos chooses among replicas by the samples between these, whichever selector it reads.
     assert [read.selection.around_ms for read in reads] == [time_span(reads)] * 2
-
-
-def test_at_becomes_an_offset_from_the_first_step() -> None:
-    tree = prepared("x @ 400 offset 10s")
-    assert isinstance(tree, StepInvariant)
-    assert isinstance(tree.expr, VectorSelector)
-    assert effective_offset_ms(tree.expr, (), 1_000_000) == 10_000 + 600_000
-
-
-def test_the_offset_of_enclosing_subqueries_is_taken_back() -> None:
-    tree = prepared("max_over_time((x @ 400)[10m:1m] offset 1m)")
-    assert isinstance(tree, Call)
-    subquery = tree.args[0]
-    assert isinstance(subquery, Subquery)
-    selector = next(node for node in walk(tree) if isinstance(node, VectorSelector))
-    assert effective_offset_ms(selector, (subquery,), 1_000_000) == 600_000 - 60_000
 
 
 def test_nothing_is_changed_in_place() -> None:

@@ -26,8 +26,11 @@ from athanor.promql.ast import (
 )
 
 
-def structures(root: Node, selections: Mapping[VectorSelector, Selection]) -> dict[Node, int]:
-    """Numbers of nodes, equal for nodes that read and compute the same, wherever they stand in the text."""
+def structures(
+    root: Node, selections: Mapping[VectorSelector, Selection], shifts: Mapping[Node, int]
+) -> dict[Node, int]:
+    """Numbers of nodes, equal for nodes that read and compute the same, wherever they stand in the text. shifts: see
+    ``at_times``."""
     numbers: dict[tuple[Any, ...], int] = {}
     found: dict[Node, int] = {}
 
@@ -35,7 +38,7 @@ def structures(root: Node, selections: Mapping[VectorSelector, Selection]) -> di
         if isinstance(node, Paren):
             number = kids[0]
         else:
-            key = (type(node), *_own(node, selections), *kids)
+            key = (type(node), shifts.get(node, 0), *_own(node, selections), *kids)
             number = numbers.setdefault(key, len(numbers))
         found[node] = number
         return number
