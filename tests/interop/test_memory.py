@@ -6,11 +6,13 @@ import time
 
 import pytest
 
+from athanor.kernel.release import KEPT_BYTES
 from bench.measure import reset_peak, rss_mb
 from bench.queries import QUERIES
 from tests.interop.pair import END_S, FIRST_S, Pair, ask_range, metrics
 
-MOST = 1.75  # measured: 1.3 to 1.6; what gRPC holds and what lies unused in the heaps is not reserved
+MOST = 1.75  # measured: 1.3 to 1.6; what gRPC holds is not reserved
+KEPT_MB = KEPT_BYTES / 1e6  # what lies unused in a heap until the process is idle is not reserved either
 SETTLE_S = 1.0
 ROUNDS = 4
 
@@ -38,4 +40,5 @@ def test_the_query_set_takes_little_more_than_it_reserved(pair: Pair, idle_mb: d
     for role, process, port in (("query", pair.query, pair.port), ("store", pair.store, pair.store_port)):
         taken_mb = rss_mb(process.pid, "VmHWM") - idle_mb[role]
         reserved_mb = peak_reserved_mb(port)
-        assert taken_mb <= MOST * reserved_mb, f"{role}: {taken_mb:.0f} MB were taken, {reserved_mb:.0f} MB reserved"
+        words = f"{role}: {taken_mb:.0f} MB were taken, {reserved_mb:.0f} MB reserved"
+        assert taken_mb <= MOST * reserved_mb + KEPT_MB, words
