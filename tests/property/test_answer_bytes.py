@@ -8,6 +8,7 @@ import random
 import pytest
 
 from athanor.model.budget import Budget
+from athanor.promql import rows
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from athanor.query import tiles
@@ -39,6 +40,8 @@ TILES = (1, 300, 1_000_000)
 FRAMES = (1, 2, 100)
 # Which store is slow, and which is named first.
 DELAYS = ((0.0, 0.002), (0.002, 0.0))
+# Up to so many samples a tile stays in its thread: none, some, all of them.
+INLINE = (0, 0, 200, 16_384)
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -49,10 +52,11 @@ def stores(request):
 @pytest.mark.parametrize("is_range", [True, False], ids=["range", "instant"])
 @pytest.mark.parametrize("query", QUERIES)
 def test_neither_threads_nor_tiles_nor_the_quicker_store_change_a_byte(stores, query, is_range, monkeypatch):
-    ways = list(itertools.product(ENGINES, TILES, FRAMES, DELAYS, (1, -1)))
+    ways = list(itertools.product(ENGINES, TILES, FRAMES, DELAYS, (1, -1), INLINE))
     answers = {}
     for way in [ways[0], *random.Random(query).sample(ways, 9)]:
-        n_threads, tile_samples, frame_series, delays, order = way
+        n_threads, tile_samples, frame_series, delays, order, inline_samples = way
+        monkeypatch.setattr(rows, "INLINE_SAMPLES", inline_samples)
         monkeypatch.setattr(tiles, "TILE_SAMPLES", tile_samples)
         for store, delay_s in zip(stores, delays, strict=True):
             store.delay_s, store.frame_series = delay_s, frame_series

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from athanor.model.budget import Budget
+from athanor.promql import rows
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from tests.conformance.memory_storage import MemoryStorage
@@ -46,6 +49,14 @@ def answer(engine: Engine, storage: MemoryStorage, query: str) -> tuple[bytes, b
         assert block is not None
         present = np.where(block.kind != 0, block.values.view(np.uint64), np.uint64(0))
         return present.tobytes(), block.kind.tobytes(), block.labels.arena.tobytes()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiles_in_threads() -> Iterator[None]:
+    """Also small tiles go to worker threads, as large ones do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "INLINE_SAMPLES", 0)
+        yield
 
 
 @pytest.mark.parametrize("query", QUERIES)

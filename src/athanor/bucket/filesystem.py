@@ -41,11 +41,7 @@ class FilesystemBucket:
             os.close(fd)
 
     def get_range(self, name: str, at: int, length: int) -> memoryview:
-        fd = self._opened(name)
-        try:
-            return self._read(fd, name, at, length)
-        finally:
-            os.close(fd)
+        return self.get_ranges(name, ((at, length),))[0]
 
     def get_ranges(self, name: str, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
         fd = self._opened(name)

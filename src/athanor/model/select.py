@@ -8,7 +8,7 @@ from typing import Protocol, TypeGuard, runtime_checkable
 
 from athanor.model.arrays import I64
 from athanor.model.budget import Budget
-from athanor.model.matchers import Matcher
+from athanor.model.matchers import METRIC_NAME, Matcher, MatchType
 from athanor.model.tables import LabelTable, Samples
 from athanor.model.workspace import Workspace
 
@@ -44,6 +44,11 @@ class Selection:
     last_ms: int
     hints: SelectHints = field(default_factory=SelectHints)
     around_ms: tuple[int, int] | None = None
+
+    @property
+    def has_one_name(self) -> bool:
+        """Whether all its series have the same metric name."""
+        return any(m.name == METRIC_NAME and m.type is MatchType.EQ and m.value for m in self.matchers)
 
 
 class Tile(Protocol):

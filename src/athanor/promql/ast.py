@@ -152,6 +152,10 @@ class Subquery:
     def step_ms(self) -> int:
         return ms_of_ns(self.step_ns)
 
+    def step_or(self, default_ms: int) -> int:
+        """Its step, in ms, or the default where it names none."""
+        return self.step_ms if self.step_ns else default_ms
+
     @property
     def offset_ms(self) -> int:
         return ms_of_ns(self.offset_ns)

@@ -47,7 +47,8 @@ def at_shifts(root: Node, first_ms: int, default_step_ms: int) -> dict[Node, int
         inner = steps
         if isinstance(node, Subquery):
             at_ms = steps.first_ms if node.timestamp_ms is None else node.timestamp_ms + shifts.get(node, 0)
-            inner = steps.inside(node, first_step_ms(node, at_ms - node.offset_ms, default_step_ms))
+            left_ms = at_ms - node.offset_ms - node.range_ms
+            inner = steps.inside(node, first_step_ms(left_ms, node.step_or(default_step_ms)))
         elif _reads_times(node):
             continue  # these are read at their own time wherever they stand
         stack.extend((kid, inner) for kid in children(node))
@@ -62,9 +63,7 @@ def _reads_times(node: Node) -> bool:
     )
 
 
-def first_step_ms(node: Subquery, window_ms: int, default_step_ms: int) -> int:
-    """The first step of a subquery whose first window ends there: a multiple of its step behind the window's left edge.
-
-    0 for a subquery without a step, which fails."""
-    step_ms = node.step_ms if node.step_ns else default_step_ms
-    return ((window_ms - node.range_ms) // step_ms + 1) * step_ms if step_ms > 0 else 0
+def first_step_ms(left_ms: int, step_ms: int) -> int:
+    """The first step of a subquery: the first multiple of its step behind the left edge of its first window; 0 without
+    a step, which fails."""
+    return (left_ms // step_ms + 1) * step_ms if step_ms > 0 else 0

@@ -8,9 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from athanor.kernel.labels import METRIC_NAME
 from athanor.model.errors import NotAvailableError
-from athanor.model.matchers import MatchType
 from athanor.model.select import Selection
 from athanor.model.tables import StepGrid
 from athanor.promql import plan
@@ -115,7 +113,7 @@ class Planner:
 
     def is_shared(self, operator: Operator) -> bool:
         """Whether the operator stands in more than one place of what was planned so far."""
-        return self._uses[operator] > 1
+        return self.n_uses(operator) > 1
 
     def n_uses(self, operator: Operator) -> int:
         """In how many places of what was planned so far the operator stands."""
@@ -177,7 +175,7 @@ class Planner:
         selection = self.selections[node]
         read = plan.Read(
             name="a selector", grid=grid, kind=Kind.ROWS, streams=True, selection=selection,
-            one_name=_one_name(selection), first_ms=first_ms, step_ms=step_ms, wanted=wanted,
+            one_name=selection.has_one_name, first_ms=first_ms, step_ms=step_ms, wanted=wanted,
             lookback_ms=self.settings.lookback_ms, skip_buckets=node.skip_buckets, at=node.start,
         )  # fmt: skip
         self.places.setdefault(node, read)
@@ -200,10 +198,10 @@ class Planner:
 
     def _inner_grid(self, node: Subquery, first_ms: int, last_ms: int) -> StepGrid | None:
         """The subquery's own steps: multiples of its step on the absolute time axis inside all windows together."""
-        step_ms = node.step_ms if node.step_ns else self.settings.default_step_ms
+        step_ms = node.step_or(self.settings.default_step_ms)
         if step_ms <= 0:
             raise QueryError("unexpected error: runtime error: integer divide by zero")
-        inner_first = first_step_ms(node, first_ms, step_ms)
+        inner_first = first_step_ms(first_ms - node.range_ms, step_ms)
         inner_last = last_ms // step_ms * step_ms
         if inner_last < inner_first:
             return None
@@ -229,7 +227,10 @@ class Planner:
             inside = yield self._vector(matrix.expr, range_.inner_grid)
             inputs = (inside,)
             streams, unique = inside.streams and inside.unique, inside.unique
-        one_name = inputs[0].one_name if inputs else _one_name(range_.selection)
+        if inputs:
+            one_name = inputs[0].one_name
+        else:
+            one_name = range_.selection is not None and range_.selection.has_one_name
         window = plan.Window(
             name=name, grid=grid, kind=Kind.ROWS, inputs=inputs, scalars=scalars, streams=streams,
             one_name=one_name,
@@ -391,9 +392,3 @@ class Planner:
                 return plan.ScalarOperator(name=name, grid=grid, kind=Kind.SCALAR, scalars=sides, op=name)
             case _:
                 raise NotAvailableError(name)
-
-
-def _one_name(selection: Selection | None) -> bool:
-    return selection is not None and any(
-        m.type is MatchType.EQ and m.name == METRIC_NAME and m.value for m in selection.matchers
-    )

@@ -37,7 +37,7 @@ class _Scope:
     def inside(self, node: Node, default_step_ms: int) -> _Scope:
         match node:
             case Subquery():
-                step_ms = node.step_ms if node.step_ns else default_step_ms
+                step_ms = node.step_or(default_step_ms)
                 if node.timestamp_ms is None:
                     offset_ns, range_ns = self.offset_ns + node.offset_ns, self.range_ns + node.range_ns
                     return replace(self, offset_ns=offset_ns, range_ns=range_ns, step_ms=step_ms, parent=node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from athanor.kernel.compile import inline, kernel
+from athanor.kernel.compile import inline, inlined, kernel
 from athanor.kernel.types import F64, RF64, RI64, F64x2, U8x2, i64, void
 
 
@@ -62,6 +62,21 @@ def _remove(ordered, size, v):
     return size - 1
 
 
+@inlined
+def _slid(ts, values, a, b, lo, hi, end, ordered, size):
+    """The window a < t <= b in order, from one that is not later: its ends and its size."""
+    while lo < hi and ts[lo] <= a:
+        size = _remove(ordered, size, values[lo])
+        lo += 1
+    while hi < end and ts[hi] <= b:
+        if ts[hi] > a:
+            size = _insert(ordered, size, values[hi])
+        else:
+            lo = hi + 1
+        hi += 1
+    return lo, hi, size
+
+
 @kernel(void(RI64, RF64, RI64, i64, i64, i64, i64, RF64, F64, F64x2, U8x2))
 def quantiles(ts, values, offsets, first, step, n, range_ms, q, ordered, out, kind):
     """quantile_over_time over a window kept sorted. ordered: scratch as long as the longest series."""
@@ -72,16 +87,7 @@ def quantiles(ts, values, offsets, first, step, n, range_ms, q, ordered, out, ki
         size = 0
         b = first
         for j in range(n):
-            a = b - range_ms
-            while lo < hi and ts[lo] <= a:
-                size = _remove(ordered, size, values[lo])
-                lo += 1
-            while hi < end and ts[hi] <= b:
-                if ts[hi] > a:
-                    size = _insert(ordered, size, values[hi])
-                else:
-                    lo = hi + 1
-                hi += 1
+            lo, hi, size = _slid(ts, values, b - range_ms, b, lo, hi, end, ordered, size)
             if size == 0:
                 out[i, j] = 0.0
                 kind[i, j] = 0
@@ -101,16 +107,7 @@ def absolute_deviations(ts, values, offsets, first, step, n, range_ms, ordered, 
         size = 0
         b = first
         for j in range(n):
-            a = b - range_ms
-            while lo < hi and ts[lo] <= a:
-                size = _remove(ordered, size, values[lo])
-                lo += 1
-            while hi < end and ts[hi] <= b:
-                if ts[hi] > a:
-                    size = _insert(ordered, size, values[hi])
-                else:
-                    lo = hi + 1
-                hi += 1
+            lo, hi, size = _slid(ts, values, b - range_ms, b, lo, hi, end, ordered, size)
             out[i, j] = 0.0
             kind[i, j] = 0
             if size > 0:

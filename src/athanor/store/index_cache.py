@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -26,7 +26,8 @@ PAGE_BYTES = 16 * 1024
 POSTINGS, SERIES, EXPANDED = "Postings", "Series", "ExpandedPostings"
 ITEM_OVERHEAD_BYTES = 128  # key, links and header of a page in memory
 MATCHER_OVERHEAD_BYTES = 256  # objects of one matcher in a key
-KEPT_OVERHEAD_BYTES = 1536  # key and arrays of kept series
+LABEL_OVERHEAD_BYTES = 64  # of a label in a key
+KEPT_OVERHEAD_BYTES = 1536  # arrays of kept series
 
 KEPT_SERIES_MAX_BYTES = 64 * 1024  # larger items are not kept
 
@@ -118,7 +119,7 @@ class IndexCache:
 
     def put_series(self, block: str, key: SeriesKey, series: KeptSeries) -> None:
         """Keep them, unless they take much room."""
-        if series.nbytes <= min(KEPT_SERIES_MAX_BYTES, self.max_bytes // 2):
+        if series.nbytes + _series_key_bytes(key) <= min(KEPT_SERIES_MAX_BYTES, self.max_bytes // 2):
             self._put({(block, key): series})
 
     def _put(self, items: Mapping[Key, Item]) -> None:
@@ -147,12 +148,17 @@ def _item_bytes(key: Key, data: Item) -> int:
     if isinstance(data, bytes):
         return ITEM_OVERHEAD_BYTES + len(data)
     if isinstance(data, KeptSeries):
-        return KEPT_OVERHEAD_BYTES + data.nbytes
-    return ITEM_OVERHEAD_BYTES + data.nbytes + _key_bytes(key[1])
+        return KEPT_OVERHEAD_BYTES + data.nbytes + _series_key_bytes(cast(SeriesKey, key[1]))
+    return ITEM_OVERHEAD_BYTES + data.nbytes + _key_bytes(cast(MatchersKey, key[1]))
 
 
-def _key_bytes(matchers: Any) -> int:
+def _key_bytes(matchers: MatchersKey) -> int:
     return sum(MATCHER_OVERHEAD_BYTES + 4 * (len(name) + len(value)) for name, _, value in matchers)
+
+
+def _series_key_bytes(key: SeriesKey) -> int:
+    without, refs = key
+    return len(refs) + sum(LABEL_OVERHEAD_BYTES + 4 * len(name) for name in without)
 
 
 class IndexFile:

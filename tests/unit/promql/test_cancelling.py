@@ -11,6 +11,7 @@ import pytest
 
 from athanor.model.budget import Budget
 from athanor.model.cancel import Cancelled, CancelToken
+from athanor.promql import rows
 from athanor.promql.engine import Engine, EngineOptions
 from athanor.promql.features import Features
 from tests.conformance.memory_storage import MemoryStorage
@@ -24,6 +25,14 @@ ATTEMPTS = 4
 DELAYS_S = (0.02, 0.1, 0.3)
 
 pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiles_in_threads() -> Iterator[None]:
+    """Also small tiles go to worker threads, as large ones do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "INLINE_SAMPLES", 0)
+        yield
 
 
 @pytest.fixture(scope="module")

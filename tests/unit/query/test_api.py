@@ -347,3 +347,12 @@ def test_a_client_that_leaves_ends_the_series_call_too(recorded_store):
     asking.join(0.2)
     assert not asking.is_alive()
     assert querier.memory.held_bytes == 0
+
+
+@pytest.mark.parametrize("n_times", [1, 40])
+def test_escapes_become_their_bytes_in_short_and_in_long_texts(n_times):
+    every = bytes(range(256))
+    escaped = b"".join(b"%%%02x" % byte if byte % 3 else b"%%%02X" % byte for byte in every) + b"z%41b"
+    form, error = parse_pairs(b"q=" + escaped * n_times)
+    assert error == ""
+    assert form["q"] == [((every + b"zAb") * n_times).decode("utf-8", "surrogateescape")]

@@ -11,6 +11,7 @@ from athanor.bucket import FilesystemBucket
 from athanor.model.metrics import Registry
 from athanor.model.tables import label_table
 from athanor.store.index_cache import KEPT_SERIES_MAX_BYTES, SERIES, IndexCache
+from athanor.store.index_reader import IndexReader
 from athanor.store.labelled import KeptSeries, LabelledSeries
 from athanor.storeapi.messages import thanos
 
@@ -51,6 +52,23 @@ def test_requests_are_answered_as_without_them(golden_store, seed):
     assert n_answers > 50
     assert counted(keeps.registry, "hits_total")[SERIES] > 100
     assert keeps.budget.held_bytes == 0
+
+
+def test_the_second_request_decodes_no_entry(golden_store, monkeypatch):
+    store = golden_store.open()
+    request = thanos.SeriesRequest(min_time=FIRST_MS, max_time=LAST_MS, aggregates=(1, 2))
+    request.matchers.add(type=2, name="__name__", value="up|long.*")
+    first = store.call("/thanos.Store/Series", request.SerializeToString())
+
+    def refuse(*arguments):
+        raise AssertionError("entries are read again")
+
+    monkeypatch.setattr(IndexReader, "series", refuse)
+    assert store.call("/thanos.Store/Series", request.SerializeToString()) == first
+    assert first[2]
+    request.without_replica_labels.append("replica")
+    with pytest.raises(AssertionError, match="read again"):
+        store.call("/thanos.Store/Series", request.SerializeToString())
 
 
 class Watched(FilesystemBucket):
@@ -101,6 +119,11 @@ def test_they_share_the_bytes_of_the_cache_and_leave_with_their_block():
     assert cache.held_bytes > 240
     cache.put_series("A", ((), b"5678"), kept(KEPT_SERIES_MAX_BYTES // 24 + 1))
     assert cache.get_series("A", ((), b"5678")) is None
+    cache.put_series("A", (("x" * KEPT_SERIES_MAX_BYTES,), b"1234"), kept(1))
+    assert cache.get_series("A", (("x" * KEPT_SERIES_MAX_BYTES,), b"1234")) is None
+    before = cache.held_bytes
+    cache.put_series("A", (("x" * 8_000,), b"1234"), kept(1))
+    assert cache.held_bytes - before > 8_000
     for i in range(2_000):
         cache.put_series("A", ((), str(i).encode()), kept(40))
     assert cache.held_bytes <= 1 << 20

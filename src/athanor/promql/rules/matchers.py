@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from athanor.model.matchers import METRIC_NAME, Matcher, MatchType
+from athanor.model.matchers import METRIC_NAME, Matcher
 from athanor.model.select import Selection
 from athanor.promql.ast import (
     SET_OPERATORS,
@@ -166,9 +166,8 @@ def _named(rows: _Rows) -> _Rows:
 
 def _selected(node: VectorSelector, selection: Selection, hidden: frozenset[str]) -> _Rows:
     conditions = tuple(m for m in selection.matchers if _selects(m) and m.name not in hidden | NAME_LABELS)
-    one_name = any(m.name == METRIC_NAME and m.type is MatchType.EQ and m.value for m in selection.matchers)
     target = None if node.anchored or node.smoothed else node
-    key = _Labels(frozenset({METRIC_NAME}), but=True) if one_name else None
+    key = _Labels(frozenset({METRIC_NAME}), but=True) if selection.has_one_name else None
     return _Rows(conditions, target, _Labels(NAME_LABELS, but=True), key)
 
 

@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
-from athanor.model.matchers import METRIC_NAME, MatchType
 from athanor.model.select import Selection
+from athanor.promql.aggregate import REDUCTIONS
 from athanor.promql.ast import (
     Aggregation,
     Binary,
@@ -28,7 +28,7 @@ from athanor.promql.ast import (
 )
 from athanor.promql.rules.matchers import KEEPS_LABELS, NAME_LABELS
 
-REDUCTIONS = frozenset({"sum", "avg", "min", "max", "count", "group", "stddev", "stdvar", "quantile", "count_values"})
+_OF_VALUES = REDUCTIONS | {"quantile", "count_values"}
 
 
 def with_projections(root: Node, selections: Mapping[VectorSelector, Selection]) -> dict[VectorSelector, Selection]:
@@ -41,7 +41,7 @@ def with_projections(root: Node, selections: Mapping[VectorSelector, Selection])
         if isinstance(node, VectorSelector):
             selection = selections[node]
             # What is read once for several places stays so; and series of several names may become equal without it.
-            if needed is not None and readers[selection] == 1 and _has_one_name(selection):
+            if needed is not None and readers[selection] == 1 and selection.has_one_name:
                 hints = replace(selection.hints, projection=tuple(sorted(needed | NAME_LABELS)))
                 projected[node] = replace(selection, hints=hints)
             continue
@@ -53,7 +53,7 @@ def with_projections(root: Node, selections: Mapping[VectorSelector, Selection])
 def _needed_below(node: Node, needed: frozenset[str] | None) -> frozenset[str] | None:
     """The labels that matter of the rows below a node; None: all of them."""
     match node:
-        case Aggregation() if node.op in REDUCTIONS and not node.without:
+        case Aggregation() if node.op in _OF_VALUES and not node.without:
             return frozenset(node.grouping)
         case Paren() | StepInvariant() | MatrixSelector() | Subquery() | Unary():
             return needed
@@ -63,7 +63,3 @@ def _needed_below(node: Node, needed: frozenset[str] | None) -> frozenset[str] |
             return needed
         case _:
             return None
-
-
-def _has_one_name(selection: Selection) -> bool:
-    return any(m.name == METRIC_NAME and m.type is MatchType.EQ and m.value for m in selection.matchers)
